@@ -1,0 +1,56 @@
+"""What there is: properties, scenarios and faults, and what proves what. Values for people and programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from chaos.guarantees import ENGINES, find_property, guarantees
+from chaos.protocols import Scenario
+
+
+def catalogue(scenarios: Sequence[Scenario]) -> dict[str, Any]:
+    """Return guarantees, properties (with the scenarios that prove them), scenarios and faults as JSON data."""
+    return {
+        "guarantees": [{"id": g.id, "title": g.title, "critical": g.critical} for g in guarantees()],
+        "properties": [
+            {
+                "id": p.id,
+                "promise": p.promise,
+                "engines": list(p.engines),
+                "scenarios": [s.name for s in scenarios if p.id in s.proves],
+            }
+            for g in guarantees()
+            for p in g.properties
+        ],
+        "scenarios": [
+            {
+                "name": s.name,
+                "sentence": s.sentence,
+                "proves": list(s.proves),
+                "worlds": [str(world) for world in s.worlds],
+                "faults": list(s.faults),
+            }
+            for s in scenarios
+        ],
+        "faults": sorted({fault for s in scenarios for fault in s.faults}),
+    }
+
+
+def explanation(property_id: str, scenarios: Sequence[Scenario]) -> str:
+    """Return what the property promises and what puts it to the proof, as lines of text. Raises ``UsageError``."""
+    found = find_property(property_id)
+    guarantee = next(g for g in guarantees() if g.id == found.guarantee_id)
+    lines = [
+        f"{found.id}  (part of {guarantee.id}: {guarantee.title})",
+        f"  promise    {found.promise}",
+        f"  faults     {found.faults or '–'}",
+        "  engines    " + "; ".join(f"{letter} {ENGINES[letter]}" for letter in found.engines),
+    ]
+    stories = [s for s in scenarios if found.id in s.proves]
+    for story in stories:
+        lines.append(f"  scenario   {story.name} ({', '.join(story.worlds)}): {story.sentence}")
+        lines.append(f"             pywats-chaos run {story.name}")
+    if not stories:
+        lines.append("  scenario   none yet: not exercised")
+    return "\n".join(lines)

@@ -1,0 +1,33 @@
+"""Checkers: what must be true of a history, one module per guarantee. Pure; they never know which fault was at work."""
+
+from __future__ import annotations
+
+from chaos.checkers import (
+    c1_shutdown,
+    c2_background_tasks,
+    h1_save_before_send,
+    h2_resources,
+    h3_errors,
+    h4_configuration,
+    h5_bounded_queue,
+    h6_ipc,
+)
+from chaos.protocols import Checker
+
+__all__ = ["all_checkers"]
+
+_MODULES = (
+    c1_shutdown,
+    c2_background_tasks,
+    h1_save_before_send,
+    h2_resources,
+    h3_errors,
+    h4_configuration,
+    h5_bounded_queue,
+    h6_ipc,
+)
+
+
+def all_checkers() -> dict[str, tuple[Checker, ...]]:
+    """Return the checkers by the id of the property they judge."""
+    return {property_id: checks for module in _MODULES for property_id, checks in module.CHECKERS.items()}

@@ -1,0 +1,1 @@
+"""Faults: one module each. A fault undoes itself, and writes into the history when it really fired."""

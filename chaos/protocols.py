@@ -1,0 +1,286 @@
+"""What scenarios, faults and the runner ask of a world and of a subject: the same in every world.
+
+* A *world* is where a run takes place (simulated, crash-enumerated, live). It owns the WATS server, the subject under
+  test and the history, and undoes everything when it is left.
+* A *subject* is the service under test. Nothing outside ``chaos.subjects`` knows a particular one.
+* A *scenario* drives a world and observes it into the history; a *checker* sees nothing but that history.
+* A *fault* is a context manager that writes into the history when it really fired, and undoes itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from chaos.history import Event, History
+from chaos.seed import Seed
+from chaos.verdict import Finding
+
+T = TypeVar("T")
+
+
+class WorldKind(StrEnum):
+    """Where a run takes place."""
+
+    SIMULATION = "sim"
+    CRASH = "crash"
+    LIVE = "live"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The places and addresses that a subject is started with; ``folder`` belongs to the run alone."""
+
+    folder: Path
+    server_url: str
+    settings: Mapping[str, Any]
+
+    @property
+    def data(self) -> Path:
+        """Return the folder for the subject's reports."""
+        return self.folder / "data"
+
+
+@dataclass(frozen=True, slots=True)
+class StartLine:
+    """How to start a subject: a Python module with its arguments, and what is added to the environment."""
+
+    module: str
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptReport:
+    """A report found in one of the subject's folders, by content."""
+
+    report_id: str
+    sha256: str
+    attempts: int
+
+
+class Client(Protocol):
+    """A connection to the running subject, through the client its users have."""
+
+    async def submit(self, body: bytes) -> str:
+        """Hand over a report and return its id once it is accepted. Raises what the subject's client raises."""
+        ...
+
+    async def request(self, command: str, arguments: Mapping[str, Any] | None = None) -> Any:
+        """Send one command and return the data of its answer."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connection."""
+        ...
+
+
+class Subject(Protocol):
+    """A service under test, as the live world needs it."""
+
+    name: str
+    version: str
+    folders: tuple[str, ...]
+
+    def start_line(self, site: Site) -> StartLine:
+        """Write what the subject reads at its start (configuration) into ``site`` and return how to start it."""
+        ...
+
+    def ipc_address(self, site: Site) -> str:
+        """Return the path of the socket on which the subject will answer."""
+        ...
+
+    def ipc_token(self, site: Site) -> str:
+        """Return the token that a client must show. Raises ``OSError`` while there is none."""
+        ...
+
+    def client(self, site: Site) -> Client:
+        """Return a client of the subject; it connects with its first request."""
+        ...
+
+    def kept_reports(self, site: Site, folder: str) -> Sequence[KeptReport]:
+        """Return the reports in one of ``folders``, read from the disk."""
+        ...
+
+    def failpoint(self, place: str) -> str:
+        """Return the dotted Python name of a place that scenarios know by a word, such as ``"task:ping"``."""
+        ...
+
+    def probe_line(self, probe: str, site: Site, arguments: Mapping[str, Any]) -> StartLine:
+        """Return how to start a program that tries the subject's parts in-process and prints one JSON line."""
+        ...
+
+
+class Server(Protocol):
+    """The WATS server of a world."""
+
+    async def misbehave(self, *rules: Mapping[str, Any]) -> None:
+        """Replace the rules; they hold from the moment this returns."""
+        ...
+
+    async def saw(self, event: str, *, report_id: str | None = None, limit_s: float = 20) -> Mapping[str, Any]:
+        """Return the event once the server saw it (also when it already did). Raises ``DeadlineError``."""
+        ...
+
+    async def go_down(self) -> None:
+        """Stop listening, as a server that is switched off; open connections are cut."""
+        ...
+
+    async def come_up(self) -> None:
+        """Listen again at the same address."""
+        ...
+
+
+class Failpoint(Protocol):
+    """A place in the subject's code where a fault waits for it."""
+
+    async def fired(self, times: int, *, limit_s: float = 20) -> None:
+        """Wait until it has fired that often, and write that into the history. Raises ``DeadlineError``."""
+        ...
+
+
+class Service(Protocol):
+    """The subject, running in its world. Every call is written into the history."""
+
+    ipc_address: str
+
+    async def submit(self, body: bytes | None = None) -> str:
+        """Hand over a report (a sample if None) and return its id once accepted. Raises when it is refused."""
+        ...
+
+    async def offer(self, body: bytes, client: Client) -> None:
+        """Hand over a report through ``client``; a refusal is written as such and not raised."""
+        ...
+
+    def another_client(self) -> Client:
+        """Return one more client; it is closed with the world."""
+        ...
+
+    async def must_fail(
+        self, command: str, arguments: Mapping[str, Any], *, code: str, token: str | None = None
+    ) -> None:
+        """Send a command that deserves an error; observe as ``command_error`` what became of it."""
+        ...
+
+    async def status(self) -> Mapping[str, Any]:
+        """Return what the subject says of itself, and observe it as ``status``."""
+        ...
+
+    async def health(self) -> None:
+        """Ask for the health over HTTP and observe it as ``health``."""
+        ...
+
+    def asked_all_the_time(self) -> AbstractAsyncContextManager[None]:
+        """Ask for the status over and over inside the context, each time as an operation ``ask``."""
+        ...
+
+    def failpoint(self, place: str) -> Failpoint:
+        """Return the failpoint that the service was started with at that place."""
+        ...
+
+    async def stop(self, *, signals: int = 1) -> None:
+        """Send SIGTERM that often and wait until the subject is gone: operation ``stop``, with its exit code."""
+        ...
+
+    async def kill(self) -> None:
+        """End it with SIGKILL, and wait until it is gone."""
+        ...
+
+    async def died(self, *, limit_s: float = 20) -> None:
+        """Wait until it is gone, by a fault that kills it. Raises ``DeadlineError``."""
+        ...
+
+
+class World(Protocol):
+    """One run's place: its server, its subject, its history. Left by the runner, whatever happened."""
+
+    kind: WorldKind
+    history: History
+    seed: Seed
+    subject: Subject
+    server: Server
+    site: Site
+
+    async def start(self, *, failpoints: Mapping[str, str] | None = None, **settings: Any) -> Service:
+        """Start the subject (with its earlier settings where none are given) and return it once it is ready."""
+        ...
+
+    def sample_reports(self, count: int) -> list[bytes]:
+        """Return that many different reports with ids, drawn from the seed."""
+        ...
+
+    def sample_report_of(self, size_bytes: int) -> bytes:
+        """Return a report with an id that is about that large."""
+        ...
+
+    def report_id(self, body: bytes) -> str:
+        """Return the id that a report carries."""
+        ...
+
+    async def until(
+        self, ask: Callable[[], Awaitable[T]], holds: Callable[[T], bool], what: str, limit_s: float
+    ) -> T:
+        """Ask again and again until the answer is as wished, and return it. Raises ``DeadlineError`` with the last."""
+        ...
+
+    async def converge(self, limit_s: float) -> None:
+        """Wait until every accepted report is delivered and kept as such, or the limit has passed; then observe."""
+        ...
+
+    async def observe(self) -> None:
+        """Observe ``deliveries`` (at the server) and ``folders`` (on the disk), as they are now."""
+        ...
+
+    async def probe(self, name: str, **arguments: Any) -> Mapping[str, Any]:
+        """Run one of the subject's in-process probes as a process of its own and return what it reports."""
+        ...
+
+
+Checker = Callable[[History], Finding]
+"""Judges one property on one history; pure. An exception of a checker makes the verdict unknown."""
+
+OpenWorld = Callable[[Seed], AbstractAsyncContextManager[World]]
+"""Opens a world for one run; leaving it undoes and releases everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A story to play in a world: what it proves, where it makes sense, and the faults that must really fire."""
+
+    name: str
+    proves: tuple[str, ...]
+    worlds: tuple[WorldKind, ...]
+    faults: tuple[str, ...]
+    sentence: str
+    limit_s: float
+    play: Callable[[World], Awaitable[None]]
+
+
+def scenario(
+    *,
+    proves: Sequence[str],
+    faults: Sequence[str],
+    worlds: Sequence[WorldKind] = (WorldKind.LIVE,),
+    limit_s: float = 60,
+) -> Callable[[Callable[[World], Awaitable[None]]], Scenario]:
+    """Make a scenario of a coroutine function; its name begins with the first property it proves."""
+
+    def make(play: Callable[[World], Awaitable[None]]) -> Scenario:
+        assert play.__doc__, f"{play.__name__} needs a sentence that says what happens"
+        sentence = play.__doc__.strip().splitlines()[0]
+        name = f"{proves[0]}/{play.__name__}"
+        return Scenario(name, tuple(proves), tuple(worlds), tuple(faults), sentence, limit_s, play)
+
+    return make
+
+
+def fault_names(events: Sequence[Event]) -> dict[str, int]:
+    """Return how often each fault fired, a fault counting as often as its event says (``times``)."""
+    fired: dict[str, int] = {}
+    for event in events:
+        fired[event.name] = fired.get(event.name, 0) + int(event.value.get("times", 1))
+    return fired

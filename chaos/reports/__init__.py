@@ -1,0 +1,1 @@
+"""Reports of a campaign: each sees the outcome only."""

@@ -1,0 +1,146 @@
+"""Plays the runs of a plan, several at once, and turns each history into findings.
+
+* A run: open the world, play the scenario under its deadline, leave the world (which undoes every fault and releases
+  everything; a failure of that is a failure of the run), then let the checkers judge the history.
+* Not exercised: a fault that the scenario names never fired. Unknown: the scenario did not come to its end, or a
+  checker crashed; a checker that sees the promise broken is believed all the same.
+* Cancelling ``execute`` (Ctrl-C) leaves every open world properly before it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from chaos.errors import NotAvailableError
+from chaos.history import History
+from chaos.outcome import RunResult
+from chaos.plan import Run
+from chaos.protocols import Checker, OpenWorld, Scenario, World, WorldKind, fault_names
+from chaos.verdict import Finding, Verdict
+
+log = logging.getLogger(__name__)
+
+
+class Listener:
+    """Hears of the progress of a campaign; a display overrides what it shows."""
+
+    def started(self, run: Run) -> None:
+        """Hear that a run begins."""
+
+    def ended(self, run: Run, result: RunResult) -> None:
+        """Hear how a run ended."""
+
+
+class Runner:
+    """Executes plans in the given worlds, at most ``jobs`` runs at a time."""
+
+    def __init__(
+        self,
+        worlds: Mapping[WorldKind, OpenWorld],
+        checkers: Mapping[str, Sequence[Checker]],
+        *,
+        jobs: int,
+        listener: Listener | None = None,
+    ) -> None:
+        self._worlds, self._checkers = worlds, checkers
+        self._jobs, self._listener = jobs, listener or Listener()
+        self.results: list[RunResult] = []
+
+    def __repr__(self) -> str:
+        return f"Runner({len(self.results)} runs ended, {self._jobs} at a time)"
+
+    async def execute(self, runs: Sequence[Run]) -> list[RunResult]:
+        """Play all runs and return their results; ``results`` has those that ended, also after a cancellation."""
+        places = asyncio.Semaphore(self._jobs)
+
+        async def play(run: Run) -> None:
+            async with places:
+                self._listener.started(run)
+                result = await self._play(run)
+                self.results.append(result)
+                self._listener.ended(run, result)
+
+        async with asyncio.TaskGroup() as group:
+            for run in runs:
+                group.create_task(play(run), name=f"run {run.scenario.name}")
+        return self.results
+
+    async def _play(self, run: Run) -> RunResult:
+        began = time.monotonic()
+        history, error = History(time.monotonic_ns), ""
+        try:
+            async with self._worlds[run.world](run.seed) as world:
+                history = world.history
+                error = await _story(run.scenario, world)
+        except NotAvailableError as absent:
+            findings = tuple(_not_available(property_id, absent) for property_id in run.scenario.proves)
+            return RunResult(run.scenario.name, run.world, run.seed.number, findings, {}, 0.0, history, str(absent))
+        except Exception as failure:  # A world that cannot be opened or left proves nothing: unknown, with the reason.
+            log.exception("%s: the world failed", run.scenario.name)
+            error = error or _said(failure)
+        findings = tuple(self._judge(run.scenario, history, error))
+        fired = fault_names(history.faults())
+        took_s = time.monotonic() - began
+        return RunResult(run.scenario.name, run.world, run.seed.number, findings, fired, took_s, history, error)
+
+    def _judge(self, scenario: Scenario, history: History, error: str) -> list[Finding]:
+        fired = fault_names(history.faults())
+        silent = [name for name in scenario.faults if not fired.get(name)]
+        findings = [
+            _checked(property_id, check, history)
+            for property_id in scenario.proves
+            for check in self._checkers.get(property_id, ())
+        ]
+        return [_weakened(found, error, silent) for found in findings]
+
+
+async def _story(scenario: Scenario, world: World) -> str:
+    """Play the scenario; return what kept it from its end, or nothing."""
+    try:
+        async with asyncio.timeout(scenario.limit_s):
+            await scenario.play(world)
+    except NotAvailableError:
+        raise
+    except TimeoutError as failure:
+        return f"the scenario did not end within {scenario.limit_s:g} s: {_said(failure)}"
+    except Exception as failure:  # noqa: BLE001 - whatever a subject does to a scenario is a result, not a crash
+        return _said(failure)
+    return ""
+
+
+def _checked(property_id: str, check: Checker, history: History) -> Finding:
+    try:
+        found = check(history)
+    except Exception as failure:  # noqa: BLE001 - a crashing checker gives unknown, never held
+        return Finding(property_id, Verdict.UNKNOWN, "a checker that comes to an end", _said(failure))
+    return replace(found, property_id=property_id)
+
+
+def _weakened(found: Finding, error: str, silent: Sequence[str]) -> Finding:
+    """Return the finding, but never as held when the run did not end or a fault did not fire."""
+    if found.verdict is Verdict.BROKEN:
+        return found
+    if error:
+        return replace(found, verdict=Verdict.UNKNOWN, found=error)
+    if silent:
+        return replace(found, verdict=Verdict.NOT_EXERCISED, found=f"these faults never fired: {', '.join(silent)}")
+    return found
+
+
+def _not_available(property_id: str, absent: NotAvailableError) -> Finding:
+    return Finding(property_id, Verdict.NOT_AVAILABLE, absent.need, f"{absent.reason}; {absent.advice}")
+
+
+def _said(failure: BaseException) -> str:
+    """Return the failure in one line, with the place it came from."""
+    frames = traceback.extract_tb(failure.__traceback__)
+    place = f" ({frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno})" if frames else ""
+    words = str(failure) or "no words"
+    return f"{type(failure).__name__}: {words}{place}"
+
+

@@ -1,0 +1,33 @@
+"""Scenarios: stories to play in a world, one module per guarantee; each names what it proves and its faults."""
+
+from __future__ import annotations
+
+from chaos.protocols import Scenario
+from chaos.scenarios import (
+    c1_shutdown,
+    c2_background_tasks,
+    h1_save_before_send,
+    h2_resources,
+    h3_errors,
+    h4_configuration,
+    h5_bounded_queue,
+    h6_ipc,
+)
+
+__all__ = ["all_scenarios"]
+
+_MODULES = (
+    c1_shutdown,
+    c2_background_tasks,
+    h1_save_before_send,
+    h2_resources,
+    h3_errors,
+    h4_configuration,
+    h5_bounded_queue,
+    h6_ipc,
+)
+
+
+def all_scenarios() -> list[Scenario]:
+    """Return every scenario, in the order of the guarantees and of their definition."""
+    return [story for module in _MODULES for story in vars(module).values() if isinstance(story, Scenario)]

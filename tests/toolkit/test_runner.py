@@ -1,0 +1,142 @@
+"""The runner believes a checker, never a run that did not end, and never a fault that did not fire."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import cast
+
+import pytest
+
+from chaos.errors import NotAvailableError
+from chaos.history import History
+from chaos.outcome import RunResult
+from chaos.plan import Run
+from chaos.protocols import Checker, Scenario, World, WorldKind
+from chaos.runner import Runner
+from chaos.seed import Seed
+from chaos.verdict import Finding, Verdict
+
+pytestmark = pytest.mark.asyncio
+Play = Callable[[World], Awaitable[None]]
+
+
+class EmptyWorld:
+    """A world with nothing in it but a history: the runner needs no more."""
+
+    def __init__(self) -> None:
+        self.history = History(lambda: 0)
+        self.left = False
+
+
+def opened(world: EmptyWorld, *, leaving: Exception | None = None) -> Callable[[Seed], object]:
+    @asynccontextmanager
+    async def open_world(_: Seed) -> AsyncIterator[World]:
+        try:
+            yield cast("World", world)
+        finally:
+            world.left = True
+            if leaving:
+                raise leaving
+
+    return open_world
+
+
+def held(_: History) -> Finding:
+    return Finding("", Verdict.HELD, "something", "that")
+
+
+def broken(_: History) -> Finding:
+    return Finding("", Verdict.BROKEN, "something", "something else")
+
+
+def crashing(_: History) -> Finding:
+    raise ZeroDivisionError("a bug in the checker")
+
+
+async def quiet(world: World) -> None:
+    world.history.fault("planted")
+
+
+async def played(
+    play: Play, check: Checker, *, world: EmptyWorld | None = None, leaving: Exception | None = None, limit_s: float = 5
+) -> RunResult:
+    story = Scenario("X/story", ("C1.6",), (WorldKind.LIVE,), ("planted",), "A story.", limit_s, play)
+    worlds = {WorldKind.LIVE: opened(world or EmptyWorld(), leaving=leaving)}
+    runner = Runner(worlds, {"C1.6": (check,)}, jobs=1)  # type: ignore[arg-type]
+    (result,) = await runner.execute([Run(story, WorldKind.LIVE, Seed(1))])
+    return result
+
+
+async def test_what_the_checker_saw_is_the_verdict() -> None:
+    assert (await played(quiet, held)).verdict is Verdict.HELD
+    assert (await played(quiet, broken)).verdict is Verdict.BROKEN
+
+
+async def test_a_crashing_checker_gives_unknown() -> None:
+    result = await played(quiet, crashing)
+    assert result.verdict is Verdict.UNKNOWN
+    assert "ZeroDivisionError: a bug in the checker (test_runner.py:" in result.findings[0].found
+
+
+async def test_a_fault_that_never_fired_is_not_exercised() -> None:
+    async def nothing(_: World) -> None:
+        pass
+
+    result = await played(nothing, held)
+    assert result.verdict is Verdict.NOT_EXERCISED
+    assert "planted" in result.findings[0].found
+
+
+async def test_a_scenario_that_fails_proves_nothing() -> None:
+    async def failing(world: World) -> None:
+        world.history.fault("planted")
+        raise ConnectionResetError("gone")
+
+    result = await played(failing, held)
+    assert result.verdict is Verdict.UNKNOWN
+    assert "ConnectionResetError: gone" in result.error
+
+
+async def test_a_broken_promise_is_believed_though_the_scenario_failed() -> None:
+    async def failing(_: World) -> None:
+        raise ConnectionResetError("gone")
+
+    assert (await played(failing, broken)).verdict is Verdict.BROKEN
+
+
+async def test_a_scenario_without_end_is_ended_at_its_limit() -> None:
+    async def endless(_: World) -> None:
+        await asyncio.Event().wait()
+
+    result = await played(endless, held, limit_s=0.05)
+    assert result.verdict is Verdict.UNKNOWN
+    assert "did not end within 0.05 s" in result.error
+
+
+async def test_a_need_that_this_machine_lacks_is_not_available() -> None:
+    async def needing(_: World) -> None:
+        raise NotAvailableError("ptrace", "strace not found", "apt install strace")
+
+    assert (await played(needing, held)).verdict is Verdict.NOT_AVAILABLE
+
+
+async def test_a_world_that_cannot_be_left_proves_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    result = await played(quiet, held, leaving=OSError("a process would not end"))
+    assert result.verdict is Verdict.UNKNOWN
+    assert "the world failed" in caplog.text
+
+
+async def test_cancelling_leaves_the_world_first() -> None:
+    world, begun = EmptyWorld(), asyncio.Event()
+
+    async def endless(_: World) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    async with asyncio.TaskGroup() as group:
+        campaign = group.create_task(played(endless, held, world=world))
+        await begun.wait()
+        campaign.cancel()
+    assert world.left
