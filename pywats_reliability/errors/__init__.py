@@ -1,0 +1,102 @@
+"""Every error of the service: one tree, drawn here; each class takes data, keeps it, writes its own one-line message.
+
+* A message says what was expected, what was found, and what to do. It never carries a secret or a report's contents.
+* ``code`` is the stable word for the error on the wire (IPC answers) and in metrics.
+* Errors about a setting are also the built-in ``KeyError``, ``TypeError`` or ``ValueError`` that a mapping promises.
+"""
+
+from __future__ import annotations
+
+from pywats_reliability.errors.ipc import (
+    IPCAddressError,
+    IPCAuthenticationError,
+    IPCCommandTimeoutError,
+    IPCConnectionError,
+    IPCError,
+    IPCMessageTooLargeError,
+    IPCProtocolError,
+    IPCQueueFullError,
+    IPCRateLimitError,
+    IPCRemoteError,
+    IPCReportInvalidError,
+    IPCSecretError,
+    IPCServerRunningError,
+    IPCServiceStoppingError,
+    IPCTimeoutError,
+    IPCUnknownCommandError,
+)
+from pywats_reliability.errors.reports import (
+    DiskError,
+    QueueCriticalError,
+    QueueFullError,
+    RecordUnreadableError,
+    ReportInvalidError,
+    ReportNotFoundError,
+    SendError,
+    ServiceStoppingError,
+    StoreLockedError,
+)
+from pywats_reliability.errors.root import (
+    ReliabilityError,
+    described,
+)
+from pywats_reliability.errors.running import (
+    CleanupError,
+    ListenError,
+    ScopeClosedError,
+    StartError,
+    StepTimeoutError,
+    TaskEndedError,
+    TaskNotFoundError,
+)
+from pywats_reliability.errors.settings import (
+    ConfigError,
+    ConfigFileError,
+    SettingTypeError,
+    SettingValueError,
+    UnknownSettingAttributeError,
+    UnknownSettingError,
+)
+
+__all__ = [
+    "CleanupError",
+    "ConfigError",
+    "ConfigFileError",
+    "DiskError",
+    "IPCAddressError",
+    "IPCAuthenticationError",
+    "IPCCommandTimeoutError",
+    "IPCConnectionError",
+    "IPCError",
+    "IPCMessageTooLargeError",
+    "IPCProtocolError",
+    "IPCQueueFullError",
+    "IPCRateLimitError",
+    "IPCRemoteError",
+    "IPCReportInvalidError",
+    "IPCSecretError",
+    "IPCServerRunningError",
+    "IPCServiceStoppingError",
+    "IPCTimeoutError",
+    "IPCUnknownCommandError",
+    "ListenError",
+    "QueueCriticalError",
+    "QueueFullError",
+    "RecordUnreadableError",
+    "ReliabilityError",
+    "ReportInvalidError",
+    "ReportNotFoundError",
+    "ScopeClosedError",
+    "SendError",
+    "ServiceStoppingError",
+    "SettingTypeError",
+    "SettingValueError",
+    "StartError",
+    "StepTimeoutError",
+    "StoreLockedError",
+    "TaskEndedError",
+    "TaskNotFoundError",
+    "UnknownSettingAttributeError",
+    "UnknownSettingError",
+    "described",
+]
