@@ -1,0 +1,123 @@
+"""The service as a process: signals, exit codes, and an exit that nothing can hold up (C1.4, C1.7).
+
+* SIGTERM and SIGINT ask for the graceful stop; a second one cancels what is in flight. They are taken by handlers of
+  the interpreter, not of the event loop: these run even while the loop is blocked by somebody's code.
+* From the first signal on a guard thread counts: a process that is still there some seconds after the limit of its stop
+  is ended from outside the event loop. What is pending is on the disk; nothing is lost by that.
+* Threads that do not end cannot hold up the exit either: when work was left behind the process leaves without them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+from pywats_reliability.client_service import AsyncClientService, Surroundings
+from pywats_reliability.client_service.settings import secrets_of
+from pywats_reliability.config import ClientConfig
+from pywats_reliability.config_file import load_or_create
+from pywats_reliability.disk import Disk
+from pywats_reliability.logs import Secrets, configure_logging
+from pywats_reliability.shutdown import EXIT_FORCED, ShutdownReport
+
+GUARD_MARGIN_S = 2.0
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+log = logging.getLogger(__name__)
+
+
+class ExitGuard:
+    """Ends the process when a stop that was asked for has not ended it by ``limit_s`` and a margin."""
+
+    def __init__(self, limit_s: float, leave: Callable[[int], object] = os._exit) -> None:
+        self._limit_s, self._leave = limit_s, leave
+        self._timer: threading.Timer | None = None
+
+    def arm(self) -> None:
+        """Begin to count; harmless to repeat."""
+        if self._timer is None:
+            self._timer = threading.Timer(self._limit_s + GUARD_MARGIN_S, self._end)
+            self._timer.name, self._timer.daemon = "exit-guard", True
+            self._timer.start()
+
+    def disarm(self) -> None:
+        """Stop counting: the process ends by itself."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _end(self) -> None:
+        sys.stderr.write(f"pywats-service: still there {self._limit_s:g} s after the stop was asked for: ended\n")
+        sys.stderr.flush()
+        self._leave(EXIT_FORCED)
+
+    def __repr__(self) -> str:
+        return f"ExitGuard({self._limit_s:g} s, {'armed' if self._timer else 'not armed'})"
+
+
+def run_service(
+    data: Path, config_path: Path, announce: Callable[[AsyncClientService], None], *, json_log: bool = False
+) -> int:
+    """Run the service until it is stopped, anew after every ``restart``, and return the exit code.
+
+    ``announce`` is called when a start is through. Raises ``ConfigError``, ``DiskError`` and ``StartError``.
+    """
+    while True:
+        config = load_or_create(config_path, disk=Disk(), environment=os.environ)
+        secrets = Secrets(secrets_of(config))
+        file = _log_file(data, config)
+        undo_logging = configure_logging(config.log_level, as_json=json_log, file=file, secrets=secrets)
+        around = Surroundings(
+            config_path=config_path, environment=dict(os.environ), secrets=secrets, blocked_loop_thread=True
+        )
+        try:
+            service, report = asyncio.run(_served(data, config, around, announce))
+        finally:
+            undo_logging()
+        if report.left_behind:
+            _leave_without_threads(report)
+        if not service.restart_requested:
+            return report.exit_code
+
+
+def _log_file(data: Path, config: ClientConfig) -> Path | None:
+    """Return the log's file; a relative one is beside the reports, and an empty setting means none."""
+    if not config.log_file:
+        return None
+    Disk().make_folder(data)
+    return data / str(config.log_file)
+
+
+async def _served(
+    data: Path, config: ClientConfig, around: Surroundings, announce: Callable[[AsyncClientService], None]
+) -> tuple[AsyncClientService, ShutdownReport]:
+    service = AsyncClientService(data, config, around)
+    loop = asyncio.get_running_loop()
+    guard = ExitGuard(config.force_shutdown_seconds)
+
+    def asked(_: int, __: FrameType | None) -> None:
+        guard.arm()
+        loop.call_soon_threadsafe(service.request_shutdown)
+
+    before = {number: signal.signal(number, asked) for number in SIGNALS}
+    service.on_started.subscribe(lambda: announce(service))
+    try:
+        return service, await service.run()
+    finally:
+        guard.disarm()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _leave_without_threads(report: ShutdownReport) -> None:
+    """Exit at once: leaving the usual way would wait for the very threads that ignored their cancellation."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(report.exit_code)

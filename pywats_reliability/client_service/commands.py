@@ -1,0 +1,150 @@
+"""The commands that clients may send over IPC, each a small coroutine; what it raises arrives there typed (H3.3).
+
+A command that changes something is refused once a stop was requested (C1.1); one that only tells is answered to the
+end. A report given as text keeps its bytes; one given as an object is encoded here, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from pywats_reliability.config import ClientConfig
+from pywats_reliability.errors import ReportInvalidError, ServiceStoppingError, SettingTypeError
+from pywats_reliability.ipc import Answer, CommandHandler
+from pywats_reliability.queue_manager import PRIORITY_DEFAULT, QueueManager
+
+FOLDERS = ("pending", "failed", "sent")
+LIST_MAX = 500
+
+
+class Commanded(Protocol):
+    """What the commands need of the service."""
+
+    config: ClientConfig
+
+    @property
+    def queue(self) -> QueueManager:
+        """Where reports are handed over."""
+        ...
+
+    def status_data(self) -> dict[str, Any]:
+        """Return what the service says of itself."""
+        ...
+
+    def request_shutdown(self) -> None:
+        """Ask for the stop."""
+        ...
+
+    def request_restart(self) -> None:
+        """Ask for the stop and a new start."""
+        ...
+
+    def sync_now(self) -> int:
+        """Try every waiting report at once; return how many waited."""
+        ...
+
+    async def change_settings(self, changes: Mapping[str, Any]) -> None:
+        """Change, save and apply settings, or raise and change nothing."""
+        ...
+
+
+class Commands:
+    """The handlers of one service."""
+
+    def __init__(self, service: Commanded) -> None:
+        self._service = service
+
+    def handlers(self) -> dict[str, CommandHandler]:
+        """Return the handler of each command."""
+        return {
+            "get_status": self.get_status,
+            "get_config": self.get_config,
+            "set_config": self.set_config,
+            "stop": self.stop,
+            "restart": self.restart,
+            "submit": self.submit,
+            "get_queue": self.get_queue,
+            "retry_failed": self.retry_failed,
+            "discard_failed": self.discard_failed,
+            "sync_now": self.sync_now,
+            "get_converters": self.get_converters,
+        }
+
+    async def get_status(self, _: Mapping[str, Any]) -> dict[str, Any]:
+        """Return how the service is."""
+        return self._service.status_data()
+
+    async def get_config(self, _: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the settings in force, secrets masked."""
+        return self._service.config.masked()
+
+    async def set_config(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """Change settings (``settings``: an object) all together or not at all; return those in force, masked."""
+        self._require_running("set_config")
+        changes = args.get("settings", args.get("config"))
+        if not isinstance(changes, dict):
+            raise SettingTypeError("settings", "an object of settings", "none")
+        await self._service.change_settings(changes)
+        return self._service.config.masked()
+
+    async def stop(self, _: Mapping[str, Any]) -> Answer:
+        """Ask for the stop, once this answer is on its way."""
+        return Answer({"requested": True}, self._service.request_shutdown)
+
+    async def restart(self, _: Mapping[str, Any]) -> Answer:
+        """Ask for a stop and a new start, once this answer is on its way."""
+        self._require_running("restart")
+        return Answer({"requested": True}, self._service.request_restart)
+
+    async def submit(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """Accept ``report`` (JSON text, or an object) with a ``priority`` of 1 to 10; return its id once durable."""
+        report, priority = args.get("report"), args.get("priority", PRIORITY_DEFAULT)
+        if not isinstance(report, str | dict):
+            raise ReportInvalidError("args.report as JSON text or an object", "neither")
+        if type(priority) is not int or not 1 <= priority <= 10:
+            raise ReportInvalidError("args.priority as a whole number from 1 to 10", "something else")
+        return {"id": await self._service.queue.submit(report, priority=priority)}
+
+    async def get_queue(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the oldest records of ``folder`` (pending, failed or sent), at most 500, and how many there are."""
+        folder = args.get("folder", "pending")
+        if folder not in FOLDERS:
+            raise SettingTypeError("args.folder", f"one of {', '.join(FOLDERS)}", "another")
+        records = await self._service.queue.list_records(folder)
+        shown = [
+            {"id": r.report_id, "priority": r.priority, "accepted_at": r.accepted_at.isoformat(), "file": r.name}
+            for r in records[:LIST_MAX]
+        ]
+        return {"folder": folder, "count": len(records), "records": shown}
+
+    async def retry_failed(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """Queue a report from ``failed/`` again, by its ``id``."""
+        return {"retried": await self._service.queue.retry_failed(_report_id(args))}
+
+    async def discard_failed(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """Delete a report from ``failed/`` for good, by its ``id``."""
+        return {"discarded": await self._service.queue.discard_failed(_report_id(args))}
+
+    async def sync_now(self, _: Mapping[str, Any]) -> dict[str, Any]:
+        """Try every report that waits for its retry at once."""
+        self._require_running("sync_now")
+        return {"waiting": self._service.sync_now()}
+
+    async def get_converters(self, _: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return the converters that are configured."""
+        return [{"name": c.name, "enabled": c.enabled, "priority": c.priority} for c in self._service.config.converters]
+
+    def _require_running(self, operation: str) -> None:
+        if not self._service.queue.is_accepting:
+            raise ServiceStoppingError(operation)
+
+    def __repr__(self) -> str:
+        return f"Commands({len(self.handlers())} commands)"
+
+
+def _report_id(args: Mapping[str, Any]) -> str:
+    report_id = args.get("id")
+    if not isinstance(report_id, str):
+        raise ReportInvalidError("args.id as the id of a report", "none")
+    return report_id
