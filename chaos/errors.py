@@ -37,3 +37,46 @@ class HistoryError(ChaosError):
     def __init__(self, what: str) -> None:
         self.what = what
         super().__init__(f"expected {what} in the history, found none; the scenario must observe it")
+
+
+class RefusedError(ChaosError):
+    """The toolkit was asked to touch something that is not the run's own; nothing was touched."""
+
+    def __init__(self, asked: str, reason: str) -> None:
+        self.asked, self.reason = asked, reason
+        super().__init__(f"{asked} refused: {reason}; the toolkit touches only what its own run has made")
+
+
+class WatchdogError(ChaosError):
+    """The process that undoes everything when the runner dies is not there or does not answer: stop the run."""
+
+    def __init__(self, found: str) -> None:
+        self.found = found
+        super().__init__(f"expected an answer of the watchdog, found {found}; stop the run, its undo list is not kept")
+
+
+class ProcessEndedError(ChaosError):
+    """A process ended before what was awaited from it, or before what was to be done to it."""
+
+    def __init__(self, expected: str, seen: str) -> None:
+        self.expected, self.seen = expected, seen
+        super().__init__(f"expected {expected}, but the process ended first: {seen}; read its log")
+
+
+class CommandRefusedError(ChaosError):
+    """The subject answered a command with an error: it certainly had no effect.
+
+    ``typed``: the subject's own client raised a class of its own for this ``code``; ``kind`` is that class's name.
+    """
+
+    def __init__(self, code: str, message: str, request_id: str, kind: str, *, typed: bool) -> None:
+        self.code, self.message, self.request_id, self.kind, self.typed = code, message, request_id, kind, typed
+        super().__init__(f"{kind} [{code}]: {message}")
+
+
+class CommandUnansweredError(ChaosError):
+    """Nobody knows what became of a command: no connection, no answer in time, or one that makes no sense."""
+
+    def __init__(self, command: str, found: str) -> None:
+        self.command, self.found = command, found
+        super().__init__(f"expected an answer to {command}, found {found}; its effect is unknown")

@@ -64,10 +64,13 @@ class KeptReport:
 
 
 class Client(Protocol):
-    """A connection to the running subject, through the client its users have."""
+    """A connection to the running subject, through the client its users have; it connects with its first request.
+
+    Its errors are two: ``CommandRefusedError`` (certainly no effect), ``CommandUnansweredError`` (nobody knows).
+    """
 
     async def submit(self, body: bytes) -> str:
-        """Hand over a report and return its id once it is accepted. Raises what the subject's client raises."""
+        """Hand over a report and return its id once it is accepted."""
         ...
 
     async def request(self, command: str, arguments: Mapping[str, Any] | None = None) -> Any:
@@ -80,11 +83,17 @@ class Client(Protocol):
 
 
 class Subject(Protocol):
-    """A service under test, as the live world needs it."""
+    """A service under test, as the live world needs it. ``folders`` are those that ``kept_reports`` knows."""
 
-    name: str
-    version: str
-    folders: tuple[str, ...]
+    @property
+    def name(self) -> str:
+        """What it is called in reports."""
+        ...
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The folders that reports move through, in the order in which they do."""
+        ...
 
     def start_line(self, site: Site) -> StartLine:
         """Write what the subject reads at its start (configuration) into ``site`` and return how to start it."""
@@ -94,12 +103,16 @@ class Subject(Protocol):
         """Return the path of the socket on which the subject will answer."""
         ...
 
-    def ipc_token(self, site: Site) -> str:
-        """Return the token that a client must show. Raises ``OSError`` while there is none."""
+    def client(self, site: Site, *, token: str | None = None) -> Client:
+        """Return a client of the subject, with its real token unless another is given."""
         ...
 
-    def client(self, site: Site) -> Client:
-        """Return a client of the subject; it connects with its first request."""
+    def health_url(self, site: Site) -> str:
+        """Return the address that tells of the subject's health."""
+        ...
+
+    def exit_means(self, code: int) -> str:
+        """Return what an exit code says of the stop: clean, forced, failed or crashed."""
         ...
 
     def kept_reports(self, site: Site, folder: str) -> Sequence[KeptReport]:
@@ -122,8 +135,8 @@ class Server(Protocol):
         """Replace the rules; they hold from the moment this returns."""
         ...
 
-    async def saw(self, event: str, *, report_id: str | None = None, limit_s: float = 20) -> Mapping[str, Any]:
-        """Return the event once the server saw it (also when it already did). Raises ``DeadlineError``."""
+    async def saw(self, event: str, *, report_id: str | None = None, limit_s: float = 20) -> None:
+        """Return once the server has seen the event since it was last told to (mis)behave. Raises ``DeadlineError``."""
         ...
 
     async def go_down(self) -> None:
@@ -146,7 +159,10 @@ class Failpoint(Protocol):
 class Service(Protocol):
     """The subject, running in its world. Every call is written into the history."""
 
-    ipc_address: str
+    @property
+    def ipc_address(self) -> str:
+        """The path of the socket on which it answers."""
+        ...
 
     async def submit(self, body: bytes | None = None) -> str:
         """Hand over a report (a sample if None) and return its id once accepted. Raises when it is refused."""
@@ -198,12 +214,20 @@ class Service(Protocol):
 class World(Protocol):
     """One run's place: its server, its subject, its history. Left by the runner, whatever happened."""
 
-    kind: WorldKind
-    history: History
-    seed: Seed
-    subject: Subject
-    server: Server
-    site: Site
+    @property
+    def history(self) -> History:
+        """What has happened so far."""
+        ...
+
+    @property
+    def seed(self) -> Seed:
+        """Where the run's random streams begin."""
+        ...
+
+    @property
+    def server(self) -> Server:
+        """The WATS server."""
+        ...
 
     async def start(self, *, failpoints: Mapping[str, str] | None = None, **settings: Any) -> Service:
         """Start the subject (with its earlier settings where none are given) and return it once it is ready."""
@@ -225,6 +249,10 @@ class World(Protocol):
         self, ask: Callable[[], Awaitable[T]], holds: Callable[[T], bool], what: str, limit_s: float
     ) -> T:
         """Ask again and again until the answer is as wished, and return it. Raises ``DeadlineError`` with the last."""
+        ...
+
+    async def kept(self, folder: str) -> Sequence[KeptReport]:
+        """Return the reports in one of the subject's folders, read from the disk now."""
         ...
 
     async def converge(self, limit_s: float) -> None:

@@ -38,8 +38,8 @@ def a_non_critical_failure_degrades(history: History) -> Finding:
     task = failed[0].value["place"].removeprefix("task:") if failed else ""
     after = [e.value for e in history.observed("status") if failed and e.time_ns >= failed[0].time_ns]
     wrong = [f"the status is {value['status']}" for value in after if value["status"] != "Running"]
-    degraded = [str(value["degraded"]) for value in after if value.get("degraded")]
-    wrong += [f"degraded says {words!r} and not {task}" for words in degraded if task not in words]
+    degraded = [" ".join(value["reasons"]) for value in after if value.get("degraded")]
+    wrong += [f"the reasons say {words!r} and not {task}" for words in degraded if task not in words]
     wrong += lost(history) + undelivered(history)
     return judged("Running, marked degraded, the task named, reports flow", wrong, of=len(degraded))
 

@@ -12,14 +12,14 @@ from chaos.verdict import Finding
 
 def bad_values_are_refused(history: History) -> Finding:
     """H4.1: the kind of error that the value deserves, naming the key, what was expected and what was given."""
-    looks = [look.value for look in history.observed("settings") if "refused" in look.value]
+    looks = [look.value for look in history.observed("config_fuzz")]
     wrong = [words for value in looks for words in value["wrong"]]
     return judged("KeyError, TypeError or ValueError with its words", wrong, of=sum(v["refused"] for v in looks))
 
 
 def a_refused_value_changes_nothing(history: History) -> Finding:
     """H4.2: after a refusal the configuration is as it was before."""
-    looks = [look.value for look in history.observed("settings") if "refused" in look.value]
+    looks = [look.value for look in history.observed("config_fuzz")]
     wrong = [words for value in looks for words in value["changed"]]
     return judged("the same configuration after a refusal", wrong, of=sum(v["refused"] for v in looks))
 

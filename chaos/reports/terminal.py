@@ -13,6 +13,7 @@ from rich.text import Text
 from chaos.outcome import Outcome, PropertyResult
 from chaos.verdict import Verdict
 
+WIDTH_MAX = 120
 STYLES: Mapping[Verdict, str] = {
     Verdict.HELD: "green",
     Verdict.BROKEN: "bold red",
@@ -28,19 +29,21 @@ def show_outcome(outcome: Outcome, titles: Mapping[str, str], promises: Mapping[
     ``titles`` are the guarantees by id, ``promises`` the properties' texts by id.
     """
     proven = [result for result in outcome.properties if result.findings]
-    console.print(_guarantees(outcome, titles))
+    console.print(_guarantees(outcome, titles, console.width))
     if proven:
-        console.print(_properties(proven, promises))
+        console.print(_properties(proven, promises, console.width))
     for result in outcome.properties:
         if result.findings and result.verdict is not Verdict.HELD:
             console.print(_story(result, promises[result.property_id]))
     console.print(_totals(outcome))
 
 
-def _guarantees(outcome: Outcome, titles: Mapping[str, str]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for heading in ("guarantee", "", "properties", ""):
-        table.add_column(heading, overflow="fold")
+def _guarantees(outcome: Outcome, titles: Mapping[str, str], width: int) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", width=min(width, WIDTH_MAX))
+    table.add_column("guarantee", no_wrap=True, width=9)
+    table.add_column("", no_wrap=True, overflow="ellipsis", ratio=1)
+    table.add_column("properties", no_wrap=True, width=15)
+    table.add_column("", no_wrap=True, width=10)
     for guarantee_id, title in titles.items():
         results = [r for r in outcome.properties if r.property_id.partition(".")[0] == guarantee_id]
         if not results:
@@ -58,18 +61,18 @@ def _bar(results: list[PropertyResult]) -> Text:
     return bar
 
 
-def _properties(results: list[PropertyResult], promises: Mapping[str, str]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("property")
-    table.add_column("verdict")
-    table.add_column("runs", justify="right")
-    table.add_column("faults fired", justify="right")
+def _properties(results: list[PropertyResult], promises: Mapping[str, str], width: int) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", width=min(width, WIDTH_MAX))
+    table.add_column("property", no_wrap=True, width=9)
     table.add_column("", no_wrap=True, overflow="ellipsis", ratio=1)
+    table.add_column("verdict", no_wrap=True, width=13)
+    table.add_column("runs", justify="right", no_wrap=True, width=4)
+    table.add_column("faults", justify="right", no_wrap=True, width=6)
     for result in results:
         runs = len({id(run) for run, _ in result.findings})
         verdict = Text(str(result.verdict), STYLES[result.verdict])
         promise = escape(promises[result.property_id])
-        table.add_row(result.property_id, verdict, str(runs), f"{result.faults_fired:,}", promise)
+        table.add_row(result.property_id, promise, verdict, str(runs), f"{result.faults_fired:,}")
     return table
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from chaos.protocols import World, scenario
 
 CONVERGENCE_S = 30.0
-LARGE_BYTES = 8_000_000
+HANGS = ("hang_after_headers", "hang_in_body", "hang_after_body", "hang_in_answer")
+LARGE_BYTES = 900_000
 
 
 @scenario(proves=["C1.6"], faults=["process.kill", "server.hang_after_body"])
@@ -49,25 +50,15 @@ async def kill_between_answer_and_move(world: World) -> None:
 
 @scenario(
     proves=["C1.3"],
-    faults=["server.hang_before_answer", "server.hang_in_answer", "server.hang_in_body", "server.hang_after_body"],
+    faults=[f"server.{hang}" for hang in HANGS],
 )
 async def stop_with_uploads_that_hang(world: World) -> None:
     """SIGTERM while uploads hang at four places: the stop ends in time, every report stays, and is sent later."""
     service = await world.start(graceful_shutdown_seconds=1, force_shutdown_seconds=5)
-    hangs = {
-        "hang_before_answer": "body_read",
-        "hang_in_answer": "stored",
-        "hang_in_body": "headers_read",
-        "hang_after_body": "body_read",
-    }
-    bodies = world.sample_reports(len(hangs) - 1)
-    bodies.insert(2, world.sample_report_of(LARGE_BYTES))  # Larger than any buffer: the hang in the body must block it.
-    ids = [world.report_id(body) for body in bodies]
-    await world.server.misbehave(*({"action": a, "report_id": i} for a, i in zip(hangs, ids, strict=True)))
-    for body in bodies:
-        await service.submit(body)
-    for report_id, event in zip(ids, hangs.values(), strict=True):
-        await world.server.saw(event, report_id=report_id)
+    for hang in HANGS:
+        await world.server.misbehave({"action": hang, "path": "/api/Report/WSJF"})
+        await service.submit(world.sample_report_of(LARGE_BYTES))
+        await world.server.saw("rule_fired")
     await service.stop()
     await world.observe()
     await world.server.misbehave()

@@ -21,6 +21,6 @@ async def a_non_critical_task_fails(world: World) -> None:
     """An exception in the ping task: the service runs on, says that it is degraded, and names the task."""
     service = await world.start(failpoints={"task:ping": "raise(ValueError)"})
     await service.failpoint("task:ping").fired(1)
-    await world.until(service.status, lambda status: bool(status.get("degraded")), "a degraded status", 5)
+    await world.until(service.status, lambda status: "ping" in str(status.get("reasons")), "the task named", 5)
     await service.submit()
     await world.converge(30)

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from chaos.protocols import World, scenario
+from collections.abc import Sequence
+
+from chaos.protocols import KeptReport, World, scenario
 
 CONVERGENCE_S = 40.0
+
+
+async def _a_failed_attempt_of_each(world: World, count: int) -> None:
+    """Wait until each report's failed attempt is on the disk, beside the report."""
+
+    def all_tried(reports: Sequence[KeptReport]) -> bool:
+        return len(reports) == count and all(report.attempts >= 1 for report in reports)
+
+    await world.until(lambda: world.kept("pending"), all_tried, "a failed attempt of each report", 20)
 
 
 @scenario(proves=["H1.3"], faults=["server.down"])
@@ -14,7 +25,7 @@ async def the_server_is_down_then_up(world: World) -> None:
     await world.server.go_down()
     for _ in range(5):
         await service.submit()
-    await world.until(service.status, lambda s: s["pending_queue"]["errors"] >= 5, "a failed attempt of each", 20)
+    await _a_failed_attempt_of_each(world, 5)
     await world.observe()
     await world.server.come_up()
     await world.converge(CONVERGENCE_S)
@@ -48,7 +59,7 @@ async def answers_that_prove_nothing(world: World) -> None:
     await world.server.misbehave(*({"action": lie, "report_id": i} for lie, i in zip(lies, ids, strict=True)))
     for body in bodies:
         await service.submit(body)
-    await world.until(service.status, lambda s: s["pending_queue"]["errors"] >= 3, "a failed attempt of each", 20)
+    await _a_failed_attempt_of_each(world, 3)
     await world.observe()
     await world.server.misbehave()
     await world.converge(CONVERGENCE_S)

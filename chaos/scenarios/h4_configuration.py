@@ -10,4 +10,4 @@ async def bad_values_against_every_setting(world: World) -> None:
     """Fuzzed values, good and bad, against every setter: refused with the right kind of error and words, or valid."""
     found = await world.probe("settings", seed=world.seed.number)
     world.history.fault("config.bad_value", times=found["refused"])
-    world.history.observe("settings", **found)
+    world.history.observe("config_fuzz", **found)

@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[2]
 LAYERS = {
     "pywats_reliability": [
         {"errors", "answers"},
-        {"report"},
-        {"config", "retry", "health", "ports", "events"},
+        {"report", "ports", "events"},
+        {"config", "retry", "health"},
         {"disk"},
         {"store", "config_file", "scope", "supervisor", "shutdown", "wats_client", "ipc", "health_server", "logs"},
         {"metrics", "converters"},
@@ -33,7 +33,7 @@ LAYERS = {
         {"guarantees", "seed", "history"},
         {"verdict"},
         {"outcome"},
-        {"protocols", "rules"},
+        {"protocols", "rules", "sample_reports"},
         {"sim", "crash", "live", "faults", "checkers", "reports"},
         {"subjects", "scenarios", "mutants"},
         {"plan", "catalogue", "profiles", "evidence"},

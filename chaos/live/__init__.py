@@ -1,0 +1,1 @@
+"""The live world: real processes, real sockets, a real disk."""

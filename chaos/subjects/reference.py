@@ -1,0 +1,150 @@
+"""The reference service as a subject: how to start it, where it keeps reports, what its own client raises."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from chaos.errors import CommandRefusedError, CommandUnansweredError, UsageError
+from chaos.protocols import KeptReport, Site, StartLine
+from pywats_reliability.errors import IPCError, IPCRemoteError
+from pywats_reliability.ipc import AsyncIPCClient, UnixAddress, load_secret, secret_path
+from pywats_reliability.shutdown import EXIT_CLEAN, EXIT_FAILED, EXIT_FORCED
+
+FOLDERS = ("pending", "failed", "quarantine", "sent")
+TOKEN = "c3RhdGlvbjpzZWNyZXQ="  # noqa: S105 - base64 of station:secret, for a server on loopback
+SETTINGS = {"api_token": TOKEN, "retry_interval_seconds": 1, "retry_cap_seconds": 2.0, "min_free_disk_bytes": 0}
+"""What every run starts with: the timing of retries shortened, as a live world cannot jump over it."""
+
+_FAILPOINTS = {
+    "before_mark_sent": "pywats_reliability.store:ReportStore.mark_sent#before",
+    "task:pending_queue": "pywats_reliability.pending_queue:AsyncPendingQueue.run#before",
+    "task:ping": "pywats_reliability.client_service.rhythms:Rhythms.ask_for_a_sign_of_life#before",
+}
+_EXITS = {EXIT_CLEAN: "clean", EXIT_FORCED: "forced", EXIT_FAILED: "failed"}
+
+
+class ReferenceSubject:
+    """``pywats-service run``, in a folder of the run, with every file of its own inside it."""
+
+    name = "reference"
+    folders = FOLDERS
+
+    def __repr__(self) -> str:
+        return "ReferenceSubject()"
+
+    def start_line(self, site: Site) -> StartLine:
+        """Write the configuration and return how to start the service."""
+        config = site.folder / "config.json"
+        config.write_text(json.dumps(self._settings(site)), encoding="utf-8")
+        arguments = ("run", "--data", str(site.data), "--config", str(config))
+        return StartLine("pywats_reliability", arguments, self._environment(site))
+
+    def ipc_address(self, site: Site) -> str:
+        """Return the path of the service's socket."""
+        return str(site.folder / "service.sock")
+
+    def client(self, site: Site, *, token: str | None = None) -> ReferenceClient:
+        """Return a client as the command line uses it."""
+        secret = token or load_secret(secret_path("default", folder=_secrets(site)))
+        return ReferenceClient(AsyncIPCClient(UnixAddress(Path(self.ipc_address(site))), secret=secret))
+
+    def health_url(self, site: Site) -> str:
+        """Return where ``/health/details`` is answered."""
+        return f"http://127.0.0.1:{self._health_port(site)}/health/details"
+
+    def exit_means(self, code: int) -> str:
+        """Return what an exit code says of the stop."""
+        return _EXITS.get(code, "crashed")
+
+    def kept_reports(self, site: Site, folder: str) -> Sequence[KeptReport]:
+        """Return the reports in a folder, by their contents; what moves away while it is read is left out."""
+        found = []
+        for path in sorted((site.data / folder).glob("[!.]*.json")):
+            if path.name.endswith((".history.json", ".reason.json")):
+                continue
+            try:
+                body = path.read_bytes()
+                found.append(KeptReport(_id_in(body), hashlib.sha256(body).hexdigest(), _attempts(path)))
+            except FileNotFoundError:
+                continue
+        return found
+
+    def failpoint(self, place: str) -> str:
+        """Return the dotted name of a place. Raises ``UsageError``."""
+        if place not in _FAILPOINTS:
+            raise UsageError("a place in the reference service", repr(place), f"known: {', '.join(_FAILPOINTS)}")
+        return _FAILPOINTS[place]
+
+    def probe_line(self, probe: str, site: Site, arguments: Mapping[str, Any]) -> StartLine:
+        """Return how to run a probe of the service's parts."""
+        line = (probe, "--folder", str(site.folder), "--arguments", json.dumps(dict(arguments)))
+        return StartLine("chaos.subjects.reference_probes", line, self._environment(site))
+
+    def _settings(self, site: Site) -> dict[str, Any]:
+        own = {"service_address": site.server_url, "ipc_socket": self.ipc_address(site)}
+        return {**SETTINGS, **own, "health_port": self._health_port(site), **site.settings}
+
+    def _health_port(self, site: Site) -> int:
+        """Return the run's port for health, chosen once; it is free at the moment of choosing."""
+        chosen = site.folder / "health.port"
+        if not chosen.exists():
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                chosen.write_text(str(probe.getsockname()[1]))
+        return int(chosen.read_text())
+
+    def _environment(self, site: Site) -> dict[str, str]:
+        """Return what keeps the service's own files (its IPC secret) inside the run's folder."""
+        home = str(site.folder)
+        return {"HOME": home, "XDG_CONFIG_HOME": f"{home}/.config", "PYTHONUNBUFFERED": "1", "PYWATS_SERVER_URL": ""}
+
+
+class ReferenceClient:
+    """The reference service's own client, its errors told apart into refused and unanswered."""
+
+    def __init__(self, client: AsyncIPCClient) -> None:
+        self._client = client
+
+    def __repr__(self) -> str:
+        return f"ReferenceClient({self._client!r})"
+
+    async def submit(self, body: bytes) -> str:
+        """Hand over a report and return its id once it is accepted."""
+        return str((await self.request("submit", {"report": body.decode()}))["id"])
+
+    async def request(self, command: str, arguments: Mapping[str, Any] | None = None) -> Any:
+        """Send one command and return the data of its answer."""
+        try:
+            return await self._client.request(command, arguments)
+        except IPCRemoteError as error:
+            typed, kind = type(error) is not IPCRemoteError, type(error).__name__
+            raise CommandRefusedError(error.remote_code, error.message, error.request_id, kind, typed=typed) from error
+        except IPCError as error:
+            raise CommandUnansweredError(command, str(error)) from error
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._client.aclose()
+
+
+def _secrets(site: Site) -> Path:
+    return site.folder / ".config" / "pywats" / "secrets"
+
+
+def _id_in(body: bytes) -> str:
+    try:
+        return str(json.loads(body)["id"])
+    except (ValueError, KeyError, TypeError):
+        return f"unreadable ({len(body)} bytes)"
+
+
+def _attempts(path: Path) -> int:
+    try:
+        return int(json.loads(path.with_name(f"{path.stem}.history.json").read_bytes())["attempts"])
+    except FileNotFoundError:
+        return 0
