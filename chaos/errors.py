@@ -31,6 +31,10 @@ class DeadlineError(ChaosError):
         super().__init__(f"expected {what} within {limit_s:g} s, saw {seen}")
 
 
+class OverdueError(DeadlineError):
+    """The subject did not do in time what it promised to do: of a run, this says *broken*, not *unknown*."""
+
+
 class HistoryError(ChaosError):
     """The history has no such event: a checker asked for something that the run never recorded."""
 

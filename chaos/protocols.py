@@ -136,7 +136,7 @@ class Server(Protocol):
         ...
 
     async def saw(self, event: str, *, report_id: str | None = None, limit_s: float = 20) -> None:
-        """Return once the server has seen the event since it was last told to (mis)behave. Raises ``DeadlineError``."""
+        """Return once the server has seen the event since it was last told to (mis)behave. Raises ``OverdueError``."""
         ...
 
     async def go_down(self) -> None:
@@ -248,7 +248,7 @@ class World(Protocol):
     async def until(
         self, ask: Callable[[], Awaitable[T]], holds: Callable[[T], bool], what: str, limit_s: float
     ) -> T:
-        """Ask again and again until the answer is as wished, and return it. Raises ``DeadlineError`` with the last."""
+        """Ask again and again until the answer is as wished, and return it. Raises ``OverdueError`` with the last."""
         ...
 
     async def kept(self, folder: str) -> Sequence[KeptReport]:

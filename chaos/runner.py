@@ -3,7 +3,8 @@
 * A run: open the world, play the scenario under its deadline, leave the world (which undoes every fault and releases
   everything; a failure of that is a failure of the run), then let the checkers judge the history.
 * Not exercised: a fault that the scenario names never fired. Unknown: the scenario did not come to its end, or a
-  checker crashed; a checker that sees the promise broken is believed all the same.
+  checker crashed; a checker that sees the promise broken is believed all the same. A subject that did not do in time
+  what the scenario waited for (``OverdueError``) has broken the first property that the scenario is to prove.
 * Cancelling ``execute`` (Ctrl-C) leaves every open world properly before it ends.
 """
 
@@ -14,9 +15,9 @@ import logging
 import time
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from chaos.errors import NotAvailableError
+from chaos.errors import NotAvailableError, OverdueError
 from chaos.history import History
 from chaos.outcome import RunResult
 from chaos.plan import Run
@@ -72,7 +73,7 @@ class Runner:
 
     async def _play(self, run: Run) -> RunResult:
         began = time.monotonic()
-        history, error = History(time.monotonic_ns), ""
+        history, error = History(time.monotonic_ns), NO_FAILURE
         try:
             async with self._worlds[run.world](run.seed) as world:
                 history = world.history
@@ -82,13 +83,15 @@ class Runner:
             return RunResult(run.scenario.name, run.world, run.seed.number, findings, {}, 0.0, history, str(absent))
         except Exception as failure:  # A world that cannot be opened or left proves nothing: unknown, with the reason.
             log.exception("%s: the world failed", run.scenario.name)
-            error = error or _said(failure)
+            error = error if error.words else Failure(_said(failure))
         findings = tuple(self._judge(run.scenario, history, error))
         fired = fault_names(history.faults())
         took_s = time.monotonic() - began
-        return RunResult(run.scenario.name, run.world, run.seed.number, findings, fired, took_s, history, error)
+        log_text = "\n".join(str(look.value["text"]) for look in history.observed("log"))
+        name, seed = run.scenario.name, run.seed.number
+        return RunResult(name, run.world, seed, findings, fired, took_s, history, error.words, log_text)
 
-    def _judge(self, scenario: Scenario, history: History, error: str) -> list[Finding]:
+    def _judge(self, scenario: Scenario, history: History, error: Failure) -> list[Finding]:
         fired = fault_names(history.faults())
         silent = [name for name in scenario.faults if not fired.get(name)]
         findings = [
@@ -96,21 +99,36 @@ class Runner:
             for property_id in scenario.proves
             for check in self._checkers.get(property_id, ())
         ]
-        return [_weakened(found, error, silent) for found in findings]
+        return [
+            _weakened(found, error, silent, is_main=found.property_id == scenario.proves[0]) for found in findings
+        ]
 
 
-async def _story(scenario: Scenario, world: World) -> str:
-    """Play the scenario; return what kept it from its end, or nothing."""
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What kept a scenario from its end; ``is_overdue`` when the subject did not do in time what was waited for."""
+
+    words: str
+    is_overdue: bool = False
+
+
+NO_FAILURE = Failure("")
+
+
+async def _story(scenario: Scenario, world: World) -> Failure:
+    """Play the scenario; return what kept it from its end."""
     try:
         async with asyncio.timeout(scenario.limit_s):
             await scenario.play(world)
     except NotAvailableError:
         raise
     except TimeoutError as failure:
-        return f"the scenario did not end within {scenario.limit_s:g} s: {_said(failure)}"
+        return Failure(f"the scenario did not end within {scenario.limit_s:g} s: {_said(failure)}")
+    except OverdueError as failure:
+        return Failure(str(failure), is_overdue=True)
     except Exception as failure:  # noqa: BLE001 - whatever a subject does to a scenario is a result, not a crash
-        return _said(failure)
-    return ""
+        return Failure(_said(failure))
+    return NO_FAILURE
 
 
 def _checked(property_id: str, check: Checker, history: History) -> Finding:
@@ -121,12 +139,14 @@ def _checked(property_id: str, check: Checker, history: History) -> Finding:
     return replace(found, property_id=property_id)
 
 
-def _weakened(found: Finding, error: str, silent: Sequence[str]) -> Finding:
+def _weakened(found: Finding, error: Failure, silent: Sequence[str], *, is_main: bool) -> Finding:
     """Return the finding, but never as held when the run did not end or a fault did not fire."""
     if found.verdict is Verdict.BROKEN:
         return found
-    if error:
-        return replace(found, verdict=Verdict.UNKNOWN, found=error)
+    if error.is_overdue and is_main:
+        return replace(found, verdict=Verdict.BROKEN, found=error.words)
+    if error.words:
+        return replace(found, verdict=Verdict.UNKNOWN, found=error.words)
     if silent:
         return replace(found, verdict=Verdict.NOT_EXERCISED, found=f"these faults never fired: {', '.join(silent)}")
     return found

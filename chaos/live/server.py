@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from chaos.errors import DeadlineError, OverdueError
 from chaos.history import History
 from chaos.live.process import ChildProcess
 from chaos.live.watchdog import Watchdog
@@ -41,8 +42,11 @@ class LiveServer:
         self._told_at = await self.control.set_rules(rules)
 
     async def saw(self, event: str, *, report_id: str | None = None, limit_s: float = 20) -> None:
-        """Return once the server has seen the event since the last ``misbehave``. Raises ``DeadlineError``."""
-        await self.control.wait_for(event, report_id=report_id, after=self._told_at, deadline_s=limit_s)
+        """Return once the server has seen the event since the last ``misbehave``. Raises ``OverdueError``."""
+        try:
+            await self.control.wait_for(event, report_id=report_id, after=self._told_at, deadline_s=limit_s)
+        except DeadlineError as error:
+            raise OverdueError(f"at the server: {error.what}", limit_s, error.seen) from error
         await self.write_faults()
 
     async def go_down(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from chaos.errors import ChaosError, CommandRefusedError, CommandUnansweredError, DeadlineError
+from chaos.errors import ChaosError, CommandRefusedError, CommandUnansweredError, OverdueError
 from chaos.history import History, Running
 from chaos.live.failpoints import Failpoint, Failpoints
 from chaos.live.process import ChildProcess
@@ -26,7 +26,7 @@ POLL_S = 0.05
 
 
 async def until(ask: Callable[[], Awaitable[T]], holds: Callable[[T], bool], what: str, limit_s: float) -> T:
-    """Ask again and again until the answer is as wished, and return it. Raises ``DeadlineError`` with the last one."""
+    """Ask again and again until the answer is as wished, and return it. Raises ``OverdueError`` with the last one."""
     last: object = "no answer"
     try:
         async with asyncio.timeout(limit_s):
@@ -35,7 +35,7 @@ async def until(ask: Callable[[], Awaitable[T]], holds: Callable[[T], bool], wha
                 await asyncio.sleep(POLL_S)
             return answer
     except TimeoutError as error:
-        raise DeadlineError(what, limit_s, str(last)[:300]) from error
+        raise OverdueError(what, limit_s, str(last)[:300]) from error
 
 
 class LiveFailpoint:

@@ -101,7 +101,7 @@ class LiveWorld:
     async def until(
         self, ask: Callable[[], Awaitable[T]], holds: Callable[[T], bool], what: str, limit_s: float
     ) -> T:
-        """Ask again and again until the answer is as wished, and return it. Raises ``DeadlineError`` with the last."""
+        """Ask again and again until the answer is as wished, and return it. Raises ``OverdueError`` with the last."""
         return await until(ask, holds, what, limit_s)
 
     async def kept(self, folder: str) -> Sequence[KeptReport]:

@@ -20,6 +20,7 @@ from chaos.live.ledger import difference, take
 from chaos.subjects.settings_probe import fuzz_settings
 from pywats_reliability.client_service import AsyncClientService, Surroundings
 from pywats_reliability.config import ClientConfig
+from pywats_reliability.errors import StartError
 
 WARM_UP_CYCLES = 3
 
@@ -36,23 +37,33 @@ def start_stop(folder: Path, *, cycles: int) -> dict[str, Any]:
 async def _cycled(folder: Path, cycles: int) -> dict[str, Any]:
     # The loop's own pool of threads is the loop's, and grows at its leisure: with one thread it is full from the start.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    complaints: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: complaints.append(str(told["message"])))
     for _ in range(WARM_UP_CYCLES):
-        await _cycle(folder)
+        complaints += await _cycle(folder)
     before = _ledger(folder)
-    for _ in range(cycles):
-        await _cycle(folder)
+    for number in range(cycles):
+        if complaints:
+            return {"cycles": number, "leaks": complaints}
+        complaints += await _cycle(folder)
     leaks = [str(leak) for leak in difference(before, _ledger(folder))]
-    return {"cycles": cycles, "leaks": leaks}
+    return {"cycles": cycles, "leaks": complaints + leaks}
 
 
-async def _cycle(folder: Path) -> None:
+async def _cycle(folder: Path) -> list[str]:
+    """Start and stop once; return what tells at once that something was left behind."""
     config = ClientConfig(
         ipc_socket=str(folder / "probe.sock"), health_port=0, min_free_disk_bytes=0, service_address="http://127.0.0.1:9"
     )
     around = Surroundings(secrets_folder=folder / "secrets", blocked_loop_thread=True)
     service = AsyncClientService(folder / "probe", config, around)
-    await service.start()
-    await service.stop()
+    try:
+        await service.start()
+    except StartError as error:
+        return [f"a later start failed: {error}"]
+    report = await service.stop()
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    return [f"task {task.get_name()}" for task in left] + list(report.errors) + list(report.left_behind)
 
 
 def _ledger(folder: Path) -> Any:

@@ -17,7 +17,7 @@ import respx
 from pywats_reliability.answers import Decision, PauseForCredentials, Rejected, RetryLater, Sent
 from pywats_reliability.errors import SendError
 from pywats_reliability.ports import SystemClock
-from pywats_reliability.wats_client import ANSWER_BYTES_MAX, ProxySettings, WatsClient
+from pywats_reliability.wats_client import ANSWER_BYTES_MAX, ProxySettings, WatsClient, _read
 
 pytestmark = pytest.mark.asyncio
 OURS = "7f3a1c52-9b1e-4c55-8f0e-1d2c3b4a5968"
@@ -260,6 +260,13 @@ async def test_an_answer_over_the_limit_is_no_receipt(client: WatsClient) -> Non
     decision = await client.send(OURS, BODY)
     assert isinstance(decision, RetryLater)
     assert "breaks off" in decision.reason
+
+
+async def test_no_more_of_an_answer_is_kept_than_the_limit() -> None:
+    """Also when it comes in one piece that is larger than the limit."""
+    received = bytearray()
+    assert not await _read(httpx.Response(200, stream=httpx.ByteStream(b"x" * (3 * ANSWER_BYTES_MAX))), received)
+    assert len(received) == ANSWER_BYTES_MAX
 
 
 @respx.mock

@@ -236,8 +236,11 @@ async def test_a_cancelled_send_drops_its_connection_at_once() -> None:
 async def test_hung_uploads_do_not_keep_the_others_waiting() -> None:
     """The pool has a connection for each slot and one more for the ping (H1.14)."""
 
+    hanging = asyncio.Semaphore(0)
+
     async def hang_or_answer(exchange: Exchange) -> None:
         if b"hang" in await exchange.read_all():
+            hanging.release()
             await exchange.hang()
         await exchange.answer(200, RECEIPT)
 
@@ -247,6 +250,8 @@ async def test_hung_uploads_do_not_keep_the_others_waiting() -> None:
         asyncio.TaskGroup() as tasks,
     ):
         hung = [tasks.create_task(client.send(OURS, b"hang")) for _ in range(3)]
+        for _ in hung:
+            await hanging.acquire()
         assert [await client.send(OURS, BODY) for _ in range(5)] == [Sent()] * 5
         assert await client.version() == RECEIPT.decode().replace(":", ": ")
         for task in hung:

@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from chaos.errors import NotAvailableError
+from chaos.errors import NotAvailableError, OverdueError
 from chaos.history import History
 from chaos.outcome import RunResult
 from chaos.plan import Run
@@ -104,6 +104,16 @@ async def test_a_broken_promise_is_believed_though_the_scenario_failed() -> None
         raise ConnectionResetError("gone")
 
     assert (await played(failing, broken)).verdict is Verdict.BROKEN
+
+
+async def test_a_subject_that_is_overdue_has_broken_its_promise() -> None:
+    async def waiting(world: World) -> None:
+        world.history.fault("planted")
+        raise OverdueError("the report at the server", 20, "nothing")
+
+    result = await played(waiting, held)
+    assert result.verdict is Verdict.BROKEN
+    assert result.findings[0].found == "expected the report at the server within 20 s, saw nothing"
 
 
 async def test_a_scenario_without_end_is_ended_at_its_limit() -> None:
