@@ -27,6 +27,7 @@ from chaos.profiles import load_profile, property_ids
 from chaos.protocols import WorldKind
 from chaos.reports.evidence_json import to_json
 from chaos.reports.junit import write_junit
+from chaos.reports.markdown import guarantees_page
 from chaos.reports.terminal import show_catalogue, show_outcome
 from chaos.scenarios import all_scenarios
 from chaos.subjects import find_subject
@@ -63,10 +64,13 @@ def cli() -> None:
 
 @cli.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-def list_command(*, as_json: bool) -> None:
+@click.option("--markdown", is_flag=True, help="Print a page for the documentation.")
+def list_command(*, as_json: bool, markdown: bool) -> None:
     """List properties, scenarios and faults, and what proves what."""
     contents = catalogue(all_scenarios())
-    if as_json:
+    if markdown:
+        click.echo(guarantees_page(contents), nl=False)
+    elif as_json:
         click.echo(json.dumps(contents, indent=2, ensure_ascii=False))
     else:
         show_catalogue(contents, Console())

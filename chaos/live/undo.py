@@ -69,7 +69,7 @@ class UndoList:
             try:
                 if remove_tree(folder):
                     done.append(f"removed {folder}")
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 left.append(f"could not remove {folder}: {error}")
         return done, left
 
@@ -91,8 +91,12 @@ def refusal(folder: str, temporary: str) -> str:
 def remove_tree(folder: str) -> bool:
     """Remove the folder with all that is in it, and return whether it was there.
 
-    Links are removed, not followed; what is mounted inside is not entered. Raises ``OSError`` for what stays.
+    Links are removed, not followed; what is mounted inside is not entered. Raises ``OSError`` for what stays, and
+    ``ValueError`` for a folder without our prefix: a second lock, apart from ``refusal``, because a mistake in one
+    check must never be enough to remove something else.
     """
+    if not os.path.isabs(folder) or os.path.normpath(folder) != folder or not _is_ours(folder):
+        raise ValueError(f"{folder} is no {PREFIX}… folder; nothing was removed")
     try:
         device = os.lstat(folder).st_dev
     except FileNotFoundError:
@@ -100,6 +104,10 @@ def remove_tree(folder: str) -> bool:
     _empty(folder, device)
     os.rmdir(folder)
     return True
+
+
+def _is_ours(folder: str) -> bool:
+    return os.path.basename(folder).startswith(PREFIX) and len(os.path.basename(folder)) > len(PREFIX)
 
 
 def _empty(folder: str, device: int) -> None:

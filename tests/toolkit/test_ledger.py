@@ -22,7 +22,7 @@ Plant = Callable[[], AbstractContextManager[object]]
 
 @contextmanager
 def a_descriptor() -> Iterator[None]:
-    with open("/etc/hostname", encoding="utf-8"):
+    with open(__file__, encoding="utf-8"):
         yield
 
 
@@ -74,7 +74,7 @@ def shared_memory() -> Iterator[None]:
 
 
 PLANTS: list[tuple[Plant, list[Kind], str]] = [
-    (a_descriptor, [Kind.DESCRIPTOR], "→ /etc/hostname"),
+    (a_descriptor, [Kind.DESCRIPTOR], f"→ {__file__}"),
     (a_listening_socket, [Kind.SOCKET], "inet stream 127.0.0.1"),
     (a_thread, [Kind.THREAD], "forgotten thread, runs wait_for (test_ledger.py:"),
     (a_process, [Kind.PROCESS], f"sleep 600, started by {os.getpid()}"),

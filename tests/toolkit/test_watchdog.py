@@ -20,7 +20,7 @@ import chaos
 from chaos.errors import RefusedError, WatchdogError
 from chaos.live import process_table
 from chaos.live.run_folder import RunFolder
-from chaos.live.undo import remove_tree
+from chaos.live.undo import refusal, remove_tree
 from chaos.live.watchdog import Watchdog, temporary_folder
 
 LIMIT_S = 15
@@ -268,10 +268,23 @@ def test_what_was_forgotten_is_left_alone(watchdog: Watchdog, stranger: tuple[in
     assert process_table.is_alive(*stranger)
 
 
-@pytest.mark.parametrize("name", ["/", "/etc", "{tmp}", "{tmp}/other", "{tmp}/pywats-chaos-1/inner", "{tmp}/../etc"])
-def test_a_folder_that_is_not_a_runs_own_is_refused(watchdog: Watchdog, name: str) -> None:
+@pytest.mark.parametrize("name", ["/", "/etc", "/tmp", "/tmp/other", "/tmp/pywats-chaos-1/inner", "/tmp/../etc"])
+def test_a_folder_that_is_not_a_runs_own_is_refused(name: str) -> None:
+    """Asked of the pure rule: no real path is ever handed to something that removes, should the rule be broken."""
+    assert refusal(name, "/tmp")
+
+
+def test_the_watchdog_passes_on_a_refusal(watchdog: Watchdog, tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match="touches only what its own run has made"):
-        watchdog.guard_folder(Path(name.format(tmp=temporary_folder())))
+        watchdog.guard_folder(tmp_path / "not-ours")
+
+
+def test_removing_has_a_second_lock_of_its_own(tmp_path: Path) -> None:
+    kept = tmp_path / "not-ours"
+    kept.mkdir()
+    with pytest.raises(ValueError, match="nothing was removed"):
+        remove_tree(str(kept))
+    assert kept.exists()
 
 
 def test_a_link_in_the_place_of_a_folder_is_refused(watchdog: Watchdog, tmp_path: Path) -> None:
@@ -288,7 +301,7 @@ def test_removing_a_tree_does_not_follow_links(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     kept.mkdir()
     (kept / "file").write_text("mine")
-    tree = tmp_path / "tree"
+    tree = tmp_path / "pywats-chaos-tree"
     (tree / "closed").mkdir(parents=True)
     (tree / "closed" / "link").symlink_to(kept)
     (tree / "closed").chmod(0o500)

@@ -1,0 +1,105 @@
+"""``pywats-chaos`` as a person and as CI use it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import psutil
+import pytest
+
+from chaos.outcome import ExitCode
+
+COMMAND = [sys.executable, "-m", "chaos"]
+
+
+def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments], cwd=cwd, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_the_list_has_every_property_and_says_what_proves_it(tmp_path: Path) -> None:
+    contents = json.loads(run("list", "--json", cwd=tmp_path).stdout)
+    assert len(contents["properties"]) == 71
+    proven = {p["id"]: p["scenarios"] for p in contents["properties"]}
+    assert "C1.6/kill_when_the_request_was_read" in proven["C1.6"]
+
+
+def test_the_list_is_readable_without_a_terminal(tmp_path: Path) -> None:
+    assert "H6.10" in run("list", cwd=tmp_path).stdout
+
+
+def test_a_property_is_explained(tmp_path: Path) -> None:
+    assert "pywats-chaos run C1.3/stop_with_uploads_that_hang" in run("explain", "C1.3", cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["verify", "--property", "C1.66"], "expected a property id such as C1.6, found 'C1.66'; did you mean"),
+        (["verify", "--profile", "nightly"], "the profiles here are ci, release"),
+        (["run", "no_such_story"], "expected the name of a scenario"),
+        (["run", "clients_that_hang", "--world", "sim"], "expected a world of H6.1/clients_that_hang: live"),
+        (["run", "clients_that_hang", "--subject", "theirs"], "expected the name of a subject"),
+        (["verify", "--nonsense"], "No such option"),
+        (["server", "--host", "10.0.0.1"], "loopback"),
+        (["explain", ""], "expected a property id"),
+    ],
+)
+def test_a_wrong_question_is_one_line_and_exit_code_3(tmp_path: Path, arguments: list[str], words: str) -> None:
+    found = run(*arguments, cwd=tmp_path)
+    assert (found.returncode, found.stderr.count("\n")) == (ExitCode.USAGE, 1)
+    assert words in found.stderr
+
+
+def test_verify_proves_a_property_and_writes_what_it_is_asked_for(tmp_path: Path) -> None:
+    found = run("verify", "--property", "H3.3", "--json", "--junit", "junit.xml", "--out", "evidence", cwd=tmp_path)
+    outcome = json.loads(found.stdout)
+    assert (found.returncode, outcome["properties"][0]["verdict"]) == (0, "held")
+    assert outcome["properties"][0]["faults_fired"] == 5
+    assert ET.parse(tmp_path / "junit.xml").getroot().get("failures") == "0"
+    assert json.loads((tmp_path / "evidence" / "evidence.json").read_text()) == outcome
+
+
+def test_what_nobody_proves_is_not_exercised_when_it_is_asked_for(tmp_path: Path) -> None:
+    found = run("verify", "--property", "H2.1", cwd=tmp_path)
+    assert (found.returncode, "not exercised" in found.stdout) == (ExitCode.NOT_PROVEN, True)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130)])
+def test_an_interrupted_run_leaves_nothing_and_shows_what_there_is(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    process = subprocess.Popen([*COMMAND, "run", "stop_with_uploads_that_hang"], cwd=tmp_path, stdout=subprocess.PIPE)
+    children = _children_once_there(process)
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=30)
+    assert (process.returncode, b"interrupted" in out) == (code, True)
+    assert not [child for child in children if child.is_running()]
+
+
+def test_a_killed_run_leaves_nothing(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "run", "stop_with_uploads_that_hang"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    children = _children_once_there(process)
+    process.kill()
+    process.communicate(timeout=30)
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert not alive
+
+
+def _children_once_there(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """Return the run's processes (watchdog, server, service) once the third has been started."""
+    runner = psutil.Process(process.pid)
+    while len(children := runner.children(recursive=True)) < 3:
+        assert process.poll() is None, "the run ended before it had started its processes"
+    return children
