@@ -397,7 +397,4 @@ class ReportStore:
 
     def __repr__(self) -> str:
         counts = self.counts
-        return (
-            f"ReportStore({self.folder}, {counts.pending} pending, {counts.in_flight} in flight,"
-            f" {counts.failed} failed, {counts.quarantined} quarantined)"
-        )
+        return f"ReportStore({self.folder}, {counts.pending} pending, {counts.in_flight} in flight)"

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import socket
 import ssl
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -332,17 +330,15 @@ async def test_a_proxy_that_wants_a_password_pauses(scheme: str) -> None:
             assert isinstance(await client.send(OURS, BODY), PauseForCredentials)
 
 
+CERTIFICATE = Path(__file__).with_name("loopback_certificate.pem")
+"""A key and a certificate for 127.0.0.1, signed by itself; made for these tests, used for nothing else."""
+
+
 @pytest.fixture
-def self_signed(tmp_path: Path) -> ssl.SSLContext:
+def self_signed() -> ssl.SSLContext:
     """A server's side of TLS that nobody vouches for."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed: no certificate can be made")
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
-    files = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
-    subprocess.run([*command.split(), *files], check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    context.load_cert_chain(CERTIFICATE)
     return context
 
 
@@ -355,8 +351,8 @@ async def test_a_certificate_that_nobody_vouches_for_gets_no_report(self_signed:
         assert not server.exchanges
 
 
-async def test_a_certificate_that_was_given_trust_gets_the_report(self_signed: ssl.SSLContext, tmp_path: Path) -> None:
-    trust = ssl.create_default_context(cafile=str(tmp_path / "certificate.pem"))
+async def test_a_certificate_that_was_given_trust_gets_the_report(self_signed: ssl.SSLContext) -> None:
+    trust = ssl.create_default_context(cafile=str(CERTIFICATE))
     async with (
         serving(receipt, tls=self_signed) as server,
         connected(f"https://127.0.0.1:{server.port}", tls=trust) as client,
