@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from chaos.errors import ProcessEndedError
@@ -49,6 +50,8 @@ def wait_for(done: threading.Event) -> None:
 @contextmanager
 def a_process() -> Iterator[None]:
     with subprocess.Popen(["/bin/sleep", "600"]) as process:
+        while psutil.Process(process.pid).cmdline() != ["/bin/sleep", "600"]:  # It has none while it is starting.
+            assert process.poll() is None
         yield
         process.kill()
 
