@@ -5,6 +5,8 @@
 * From the first signal on a guard thread counts: a process that is still there some seconds after the limit of its stop
   is ended from outside the event loop. What is pending is on the disk; nothing is lost by that.
 * Threads that do not end cannot hold up the exit either: when work was left behind the process leaves without them.
+* Every client costs a file descriptor: the soft limit is raised, as far as the hard one allows, to what the
+  configuration may need; where that is not enough the log says so (H6.10).
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
+from types import FrameType, ModuleType
 
 from pywats_reliability.client_service import AsyncClientService, Surroundings
 from pywats_reliability.client_service.settings import secrets_of
@@ -28,8 +30,30 @@ from pywats_reliability.logs import Secrets, configure_logging
 from pywats_reliability.shutdown import EXIT_FORCED, ShutdownReport
 
 GUARD_MARGIN_S = 2.0
+DESCRIPTORS_OF_OUR_OWN = 200
+try:
+    import resource as _resource
+except ImportError:  # Windows has no such module, and no such limit.
+    _resource = None  # type: ignore[assignment]
+resource: ModuleType | None = _resource
+
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 log = logging.getLogger(__name__)
+
+
+def raise_descriptor_limit(config: ClientConfig) -> None:
+    """Raise the soft limit of descriptors to what ``config`` may need, within the hard limit; log what is missing."""
+    if resource is None:  # Not every system has such limits.
+        return
+    needed = config.ipc_max_connections + config.max_concurrent_uploads + DESCRIPTORS_OF_OUR_OWN
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = (resource.RLIM_INFINITY, -1)
+    if soft in unlimited or soft >= needed:
+        return
+    possible = needed if hard in unlimited else min(needed, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (possible, hard))
+    if possible < needed:
+        log.warning("expected %d file descriptors, found a hard limit of %d; raise it with ulimit -n", needed, hard)
 
 
 class ExitGuard:
@@ -73,6 +97,7 @@ def run_service(
         secrets = Secrets(secrets_of(config))
         file = _log_file(data, config)
         undo_logging = configure_logging(config.log_level, as_json=json_log, file=file, secrets=secrets)
+        raise_descriptor_limit(config)
         around = Surroundings(
             config_path=config_path, environment=dict(os.environ), secrets=secrets, blocked_loop_thread=True
         )
