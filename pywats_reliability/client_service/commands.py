@@ -7,21 +7,21 @@ end. A report given as text keeps its bytes; one given as an object is encoded h
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
+from pywats_reliability.client_service.queue_commands import QueueCommands
 from pywats_reliability.config import ClientConfig
 from pywats_reliability.errors import ReportInvalidError, ServiceStoppingError, SettingTypeError
 from pywats_reliability.ipc import Answer, CommandHandler
 from pywats_reliability.queue_manager import PRIORITY_DEFAULT, QueueManager
-
-FOLDERS = ("pending", "failed", "sent")
-LIST_MAX = 500
 
 
 class Commanded(Protocol):
     """What the commands need of the service."""
 
     config: ClientConfig
+    data: Path
 
     @property
     def queue(self) -> QueueManager:
@@ -64,9 +64,7 @@ class Commands:
             "stop": self.stop,
             "restart": self.restart,
             "submit": self.submit,
-            "get_queue": self.get_queue,
-            "retry_failed": self.retry_failed,
-            "discard_failed": self.discard_failed,
+            **QueueCommands(self._service.queue, self._service.data).handlers(),
             "sync_now": self.sync_now,
             "get_converters": self.get_converters,
         }
@@ -106,26 +104,6 @@ class Commands:
             raise ReportInvalidError("args.priority as a whole number from 1 to 10", "something else")
         return {"id": await self._service.queue.submit(report, priority=priority)}
 
-    async def get_queue(self, args: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the oldest records of ``folder`` (pending, failed or sent), at most 500, and how many there are."""
-        folder = args.get("folder", "pending")
-        if folder not in FOLDERS:
-            raise SettingTypeError("args.folder", f"one of {', '.join(FOLDERS)}", "another")
-        records = await self._service.queue.list_records(folder)
-        shown = [
-            {"id": r.report_id, "priority": r.priority, "accepted_at": r.accepted_at.isoformat(), "file": r.name}
-            for r in records[:LIST_MAX]
-        ]
-        return {"folder": folder, "count": len(records), "records": shown}
-
-    async def retry_failed(self, args: Mapping[str, Any]) -> dict[str, Any]:
-        """Queue a report from ``failed/`` again, by its ``id``."""
-        return {"retried": await self._service.queue.retry_failed(_report_id(args))}
-
-    async def discard_failed(self, args: Mapping[str, Any]) -> dict[str, Any]:
-        """Delete a report from ``failed/`` for good, by its ``id``."""
-        return {"discarded": await self._service.queue.discard_failed(_report_id(args))}
-
     async def sync_now(self, _: Mapping[str, Any]) -> dict[str, Any]:
         """Try every report that waits for its retry at once."""
         self._require_running("sync_now")
@@ -141,10 +119,3 @@ class Commands:
 
     def __repr__(self) -> str:
         return f"Commands({len(self.handlers())} commands)"
-
-
-def _report_id(args: Mapping[str, Any]) -> str:
-    report_id = args.get("id")
-    if not isinstance(report_id, str):
-        raise ReportInvalidError("args.id as the id of a report", "none")
-    return report_id

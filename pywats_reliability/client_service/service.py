@@ -71,6 +71,7 @@ class AsyncClientService:
         self._remembered = ForcedShutdowns()
         self._ipc: AsyncIPCServer | None = None
         self._api_reason = ""
+        self._not_online_since: float | None = None
         self._start_time = self._around.clock.now()
         self._started_at = 0.0
 
@@ -191,6 +192,7 @@ class AsyncClientService:
 
     async def _start(self) -> None:
         self._phase, self._started_at = Phase.STARTING, asyncio.get_running_loop().time()
+        self._not_online_since = self._started_at
         try:
             await self._open()
         except BaseException:
@@ -295,6 +297,13 @@ class AsyncClientService:
     def _api_changed(self, status: str, reason: str) -> None:
         self._api_reason = reason
         log.info("server %s: %s", status, reason)
+        now, since = asyncio.get_running_loop().time(), self._not_online_since
+        if status != ApiStatus.ONLINE:
+            self._not_online_since = now if since is None else since
+            return
+        self._not_online_since = None
+        if since is not None and now - since >= OUTAGE_S:
+            log.info("the server is back: %d reports that waited for their retry are due now", self.sync_now())
 
     def _note_api_reason(self, reason: str) -> None:
         self._api_reason = reason
@@ -357,6 +366,9 @@ class _Steps:
 
 
 CANCEL_TASKS_S = 3.0
+OUTAGE_S = 60.0
+"""From this long on an absence of the server is an outage, after which nobody need wait for the rest of a backoff. A
+shorter one is not: a report that makes the server break off must not get all its attempts in a row."""
 CRITICAL_SHOWN = 10
 
 
