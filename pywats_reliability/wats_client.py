@@ -62,11 +62,15 @@ class ProxySettings:
 
 @dataclass(slots=True)
 class _Line:
-    """One configuration of the way to the server; it closes when it was replaced and its last request has ended."""
+    """One configuration of the way to the server; it closes when it was replaced and its last request has ended.
+
+    ``problem`` is what is wrong with the settings; ``trouble`` why no connection can be prepared just now.
+    """
 
     base: httpx.URL | None
     token: str = field(repr=False)
     problem: str | None
+    trouble: str | None = None
     client: httpx.AsyncClient | None = None
     users: int = 0
     is_replaced: bool = False
@@ -116,8 +120,8 @@ class WatsClient:
     async def send(self, report_id: str, body: bytes) -> Decision:
         """Hand the report's bytes to the server; see ``ReportSender.send`` for what is promised."""
         async with self._in_use() as line:
-            if line.problem is not None:
-                return PauseForCredentials(line.problem)
+            if (obstacle := line.problem or line.trouble) is not None:
+                return PauseForCredentials(obstacle)
             request = Request(report_id, body, line.token)
             limit_s = self._upload_limit_s + len(body) / SLOWEST_LINE_BYTES_PER_S
             try:
@@ -135,8 +139,8 @@ class WatsClient:
     async def version(self) -> str:
         """Ask the server for its version (the ping) and return it, shortened; raises ``SendError`` with the reason."""
         async with self._in_use() as line:
-            if line.problem is not None:
-                raise SendError(line.problem)
+            if (obstacle := line.problem or line.trouble) is not None:
+                raise SendError(obstacle)
             try:
                 answer = await self._exchange(line, "GET", VERSION_PATH, None, self._timeout_s)
             except SendError as error:
@@ -172,9 +176,9 @@ class WatsClient:
         line = self._line
         if line.client is None and line.problem is None:
             try:
-                line.client = self._client_for(line)
-            except (ValueError, ImportError, OSError, httpx.InvalidURL) as error:  # A bad proxy, bad trust.
-                line.problem = f"expected usable proxy and TLS settings, found {type(error).__name__}; check them"
+                line.client, line.trouble = self._client_for(line), None
+            except (ValueError, ImportError, OSError, httpx.InvalidURL) as error:  # A bad proxy; no trust to be read.
+                line.trouble = f"expected usable proxy and TLS settings, found {type(error).__name__}; check them"
         line.users += 1
         self._requests += 1
         try:

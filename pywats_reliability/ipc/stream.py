@@ -1,6 +1,7 @@
 """Frames over a connection: the little I/O that the server and the client have in common.
 
-* A message is one write, so that a peer that reads a body at once finds it whole (wats.md, 1.1).
+* A message is one write, for peers that read a body with one ``read`` (wats.md, 1.1). The system hands over some 32 kB
+  in one piece; of a larger message such a peer may see only the beginning when the machine is busy, whoever sends it.
 * ``send`` returns when the system has taken the last byte: nothing is buffered here, so a peer that never reads is
   noticed as soon as the system's own buffer is full (H6.2). That buffer keeps its default size on purpose: with a
   smaller one, upstream's client, which reads a body with one ``read``, would get large answers in pieces.

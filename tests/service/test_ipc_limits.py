@@ -6,6 +6,7 @@ Real sockets, real limits, virtual time.
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,25 @@ async def test_a_client_that_never_reads_is_disconnected_after_10_s(tmp_path: Pa
         await asyncio.sleep(9.99)
         assert server.counts.connections_open == 1
         await asyncio.sleep(0.02)
+        assert (server.counts.connections_open, server.counts.timeouts) == (0, 1)
+
+
+def system_buffer_bytes() -> int:
+    """Return what the system takes on a socket whose other end never reads."""
+    sender, receiver = socket.socketpair(socket.AF_UNIX)
+    with sender, receiver:
+        sender.setblocking(False)
+        return sender.send(b"x" * 8 * MEBIBYTE)
+
+
+@in_virtual_time
+async def test_a_client_that_never_reads_is_noticed_by_the_first_bytes_that_the_system_cannot_take(
+    tmp_path: Path,
+) -> None:
+    async with make_server(tmp_path, {"big": answer_with}).serving() as server, connected(server) as client:
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        client.write_request("big", size=system_buffer_bytes() + 20_000)
+        await asyncio.sleep(10.01)
         assert (server.counts.connections_open, server.counts.timeouts) == (0, 1)
 
 

@@ -252,6 +252,25 @@ async def test_what_follows_an_answer_is_done_when_the_system_has_taken_the_answ
 
 
 @in_virtual_time
+async def test_an_answer_of_140_kb_is_handed_over_in_one_piece(tmp_path: Path) -> None:
+    """A client that has not read yet, and then reads once, has all of it: no part waits for it to make room."""
+    client, done = socket.socket(socket.AF_UNIX), asyncio.Event()
+
+    async def big(_: Mapping[str, Any]) -> object:
+        return Answer("x" * 140_000, after=done.set)
+
+    async with make_server(tmp_path, {"big": big}).serving():
+        with client:
+            client.connect(str(tmp_path / "s"))
+            client.setblocking(False)
+            client.send(frame("big"))
+            await done.wait()
+            client.recv(int.from_bytes(client.recv(4), "big"))
+            size = int.from_bytes(client.recv(4), "big")
+            assert len(client.recv(size)) == size > 140_000
+
+
+@in_virtual_time
 async def test_what_follows_an_answer_is_done_though_the_client_has_gone(tmp_path: Path) -> None:
     done, leave = asyncio.Event(), asyncio.Event()
 

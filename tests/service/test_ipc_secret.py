@@ -59,6 +59,26 @@ def test_services_that_start_at_once_use_the_same_one(tmp_path: Path) -> None:
     assert len(found) == 1
 
 
+def test_a_secret_that_another_service_made_meanwhile_is_the_one_that_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, link = tmp_path / "a.key", os.link
+
+    def link_too_late(aside: str, target: Path) -> None:
+        path.write_text(SECRET)
+        link(aside, target)
+
+    monkeypatch.setattr(os, "link", link_too_late)
+    assert (load_or_create_secret(path), path.read_text()) == (SECRET, SECRET)
+
+
+def test_a_folder_that_others_could_enter_is_shut(tmp_path: Path) -> None:
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets").chmod(0o755)
+    load_or_create_secret(tmp_path / "secrets" / "a.key")
+    assert mode_of(tmp_path / "secrets") == 0o700
+
+
 def test_making_it_leaves_nothing_else_behind(tmp_path: Path) -> None:
     load_or_create_secret(tmp_path / "a.key")
     assert [path.name for path in tmp_path.iterdir()] == ["a.key"]

@@ -7,6 +7,7 @@ import errno
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -332,6 +333,22 @@ async def test_nothing_that_can_be_printed_shows_a_secret(client: WatsClient) ->
 
 async def test_the_repr_says_where_how_and_how_much(client: WatsClient) -> None:
     assert repr(client) == "WatsClient(https://wats.example, Offline, 0 under way, 0 requests)"
+
+
+@respx.mock
+async def test_authorities_that_cannot_be_read_just_now_pause_until_they_can(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """An update of the system may take them away for a moment; nobody should have to start the service again."""
+    respx.post(SUBMIT).respond(json=RECEIPT)
+    client = make_client(tls=None)
+    with monkeypatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(tmp_path / "missing.pem"))
+        assert isinstance(await client.send(OURS, BODY), PauseForCredentials)
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    assert await client.send(OURS, BODY) == Sent()
+    await client.aclose()
 
 
 async def test_certificates_are_verified() -> None:

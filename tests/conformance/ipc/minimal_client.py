@@ -1,7 +1,4 @@
-"""A client of IPC protocol 2.0, written from the protocol's description alone: blocking sockets, nothing of ours.
-
-Like the public client it reads a body with one ``recv``: a server must send a message in one piece.
-"""
+"""A client of IPC protocol 2.0, written from the protocol's description alone: blocking sockets, nothing of ours."""
 
 from __future__ import annotations
 
@@ -22,12 +19,18 @@ class MinimalClient:
 
     def receive(self) -> dict[str, Any]:
         """Return the next message; raises ``EOFError`` when the server has closed."""
-        header = self.socket.recv(4)
-        if len(header) < 4:
-            raise EOFError("the server closed the connection")
-        message = json.loads(self.socket.recv(int.from_bytes(header, "big")))
+        message = json.loads(self._read(int.from_bytes(self._read(4), "big")))
         assert isinstance(message, dict), "every message is an object"
         return message
+
+    def _read(self, size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            piece = self.socket.recv(size - len(data))
+            if not piece:
+                raise EOFError("the server closed the connection")
+            data += piece
+        return data
 
     def send(self, body: bytes) -> None:
         """Send one frame."""

@@ -157,7 +157,7 @@ async def test_the_21st_request_at_once_is_above_the_rate(tmp_path: Path) -> Non
     assert answers[21]["error"] == "Rate limit exceeded. Try again later."
 
 
-async def test_an_answer_of_140_kb_comes_whole_in_one_read(tmp_path: Path) -> None:
+async def test_answers_of_140_kb_arrive(tmp_path: Path) -> None:
     answers = await converse(tmp_path, lambda client: [client.call("get_status") for _ in range(5)])
     assert [len(answer["data"]["padding"]) for answer in answers] == [140_000] * 5
 
