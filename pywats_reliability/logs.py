@@ -92,7 +92,7 @@ class LineFormatter(logging.Formatter):
         else:
             pairs = [f"{name}={_value(text)}" for name, text in fields.items()]
             line = "\n    ".join([" ".join(pairs), *map(_printable, trace.split("\n") if trace else [])])
-        return self._secrets.mask(line)  # Once more: escaping may have made one of a secret's other forms.
+        return self._secrets.mask(line)  # Once more: escaping, or a field's name, may have formed a secret's text.
 
     def __repr__(self) -> str:
         return f"LineFormatter({'JSON' if self._as_json else 'key=value'}, {self._secrets!r})"

@@ -157,6 +157,14 @@ def test_h3_5_a_secret_is_masked_before_its_control_characters_are_escaped() -> 
     assert "yz" not in line("token %s", secret, error=raised(OSError(secret)), secrets=(secret,))
 
 
+@pytest.mark.parametrize("json_mode", [False, True], ids=["key=value", "json"])
+@pytest.mark.parametrize(("secret", "message"), [("logger", "saved"), (r"\nbcd", "a\nbcd"), (r"\u2028x", "a\u2028x")])
+def test_h3_5_a_secret_that_only_the_making_of_the_line_forms_is_masked_too(
+    secret: str, message: str, json_mode: bool
+) -> None:
+    assert secret not in LineFormatter(Secrets([secret]), as_json=json_mode).format(record(message))
+
+
 @pytest.mark.parametrize("shown", [TOKEN, "user:pass word/1", "pass word/1", "pass%20word%2F1", "pass+word%2F1"])
 def test_h3_5_what_a_basic_token_carries_is_masked_too(shown: str) -> None:
     assert Secrets([TOKEN]).mask(shown) == "***"

@@ -8,9 +8,8 @@ import pytest
 
 from pywats_reliability.health import Severity, TaskCondition
 from pywats_reliability.ports import Heartbeat
-from pywats_reliability.supervisor import Supervisor
 from tests.service.supervised import beat_every, errors, severity, subject, supervised, well
-from tests.service.virtual_clock import block_the_loop, in_virtual_time, now
+from tests.service.virtual_clock import block_the_loop, in_virtual_time
 
 
 @in_virtual_time
@@ -47,12 +46,14 @@ async def test_c2_8_a_stalled_task_that_beats_again_is_well_again() -> None:
 @in_virtual_time
 async def test_c2_8_a_run_that_was_left_behind_cannot_make_the_next_one_look_alive() -> None:
     released = asyncio.Event()
-    runs: list[float] = []
+    first_run: list[asyncio.Task[None]] = []
 
     async def run(beat: Heartbeat) -> None:
-        runs.append(now())
-        if len(runs) > 1:
+        if first_run:
             await asyncio.Event().wait()
+        task = asyncio.current_task()
+        assert task is not None
+        first_run.append(task)
         while not released.is_set():
             try:
                 await beat_every(beat, 1)
@@ -61,20 +62,17 @@ async def test_c2_8_a_run_that_was_left_behind_cannot_make_the_next_one_look_ali
 
     async with supervised(run) as supervisor:
         await asyncio.sleep(1)
-        assert not await supervisor.stop_task("subject", 5)
-        assert supervisor.left_behind() == ("subject",)
-        supervisor.reset("subject")
-        await asyncio.sleep(100)
-        assert subject(supervisor).condition is TaskCondition.STALLED
-        released.set()
-        cancel_deaf_runs(supervisor)
+        try:
+            assert not await supervisor.stop_task("subject", 5)
+            assert supervisor.left_behind() == ("subject",)
+            supervisor.reset("subject")
+            await asyncio.sleep(100)
+            assert subject(supervisor).condition is TaskCondition.STALLED
+        finally:
+            released.set()
+            first_run[0].cancel()
     await asyncio.sleep(1)
     assert supervisor.left_behind() == ()
-
-
-def cancel_deaf_runs(supervisor: Supervisor) -> None:
-    for run in supervisor._left_behind:
-        run.cancel()
 
 
 @pytest.mark.parametrize(("blocked_s", "found"), [(0.4, 0), (1.01, 1), (45.0, 1)])
