@@ -1,16 +1,20 @@
-"""The ready-made durable queues of ``accept.py``, each with its durable settings; run in an environment that has them.
+"""The ready-made durable queues of ``accept.py``, each with its most durable settings.
 
     python accept_peers.py NAME FOLDER COUNT SIZE PRODUCERS        prints [reports per second, p99 in ms]
+
+Producers are asyncio tasks, as those of our store are. A peer's call blocks, so one thread makes the calls in turn:
+with SQLite below them all, more threads only wait for each other's lock.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 import sys
-import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 Put = Callable[[bytes], object]
@@ -18,24 +22,25 @@ Put = Callable[[bytes], object]
 
 def sqlite(folder: Path) -> Put:
     """One table in WAL mode with synchronous=FULL, one transaction per report."""
-    lock = threading.Lock()
-    base = sqlite3.connect(folder / "queue.db", check_same_thread=False, isolation_level=None)
+    base = sqlite3.connect(folder / "queue.db", isolation_level=None)
     base.execute("PRAGMA journal_mode=WAL")
     base.execute("PRAGMA synchronous=FULL")
     base.execute("CREATE TABLE queue (id INTEGER PRIMARY KEY, body BLOB)")
-
-    def put(body: bytes) -> None:
-        with lock:
-            base.execute("INSERT INTO queue (body) VALUES (?)", (body,))
-
-    return put
+    return lambda body: base.execute("INSERT INTO queue (body) VALUES (?)", (body,))
 
 
 def persist_queue(folder: Path) -> Put:
     """``SQLiteQueue`` with a commit per report."""
     import persistqueue
 
-    return persistqueue.SQLiteQueue(str(folder), auto_commit=True, multithreading=True).put
+    return persistqueue.SQLiteQueue(str(folder), auto_commit=True).put
+
+
+def persist_ack(folder: Path) -> Put:
+    """``SQLiteAckQueue``, whose consumers acknowledge."""
+    import persistqueue
+
+    return persistqueue.SQLiteAckQueue(str(folder), auto_commit=True).put
 
 
 def huey(folder: Path) -> Put:
@@ -46,50 +51,53 @@ def huey(folder: Path) -> Put:
 
 
 def diskcache(folder: Path) -> Put:
-    """``Deque`` as shipped."""
-    from diskcache import Deque
+    """``Cache.push`` with synchronous=FULL, everything in the database: its files are never synced."""
+    from diskcache import Cache
 
-    return Deque(directory=str(folder)).append
+    return Cache(str(folder), sqlite_synchronous=2, disk_min_file_size=2**30, cull_limit=0).push
 
 
 def litequeue(folder: Path) -> Put:
-    """``LiteQueue`` as shipped."""
+    """``LiteQueue`` with synchronous=FULL."""
     from litequeue import LiteQueue
 
     queue = LiteQueue(str(folder / "lite.db"))
+    queue.conn.execute("PRAGMA synchronous=FULL")
     return lambda body: queue.put(body.decode())
 
 
 QUEUES = {
     "sqlite3": sqlite,
     "persist-queue": persist_queue,
+    "persist-queue-ack": persist_ack,
     "huey": huey,
     "diskcache": diskcache,
     "litequeue": litequeue,
 }
 
 
-def measure(put: Put, count: int, size: int, producers: int) -> tuple[float, float]:
-    """Let ``producers`` threads put ``count`` bodies in all; return the rate and the p99 of the waits in ms."""
+async def measure(name: str, folder: Path, count: int, size: int, producers: int) -> tuple[float, float]:
+    """Let ``producers`` put ``count`` bodies in all; return the rate and the p99 of the waits in ms."""
     waits: list[float] = []
     body = b"x" * size
+    with ThreadPoolExecutor(1) as thread:
+        loop = asyncio.get_running_loop()
+        put = await loop.run_in_executor(thread, QUEUES[name], folder)
 
-    def produce(share: int) -> None:
-        for _ in range(share):
-            began = time.perf_counter()
-            put(body)
-            waits.append(time.perf_counter() - began)
+        async def produce(share: int) -> None:
+            for _ in range(share):
+                began = time.perf_counter()
+                await loop.run_in_executor(thread, put, body)
+                waits.append(time.perf_counter() - began)
 
-    threads = [threading.Thread(target=produce, args=(count // producers,)) for _ in range(producers)]
-    began = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    took = time.perf_counter() - began
+        began = time.perf_counter()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(producers):
+                group.create_task(produce(count // producers))
+        took = time.perf_counter() - began
     return len(waits) / took, sorted(waits)[int(len(waits) * 0.99)] * 1000
 
 
 if __name__ == "__main__":
     name, place, *numbers = sys.argv[1:]
-    print(json.dumps(measure(QUEUES[name](Path(place)), *map(int, numbers))))
+    print(json.dumps(asyncio.run(measure(name, Path(place), *map(int, numbers)))))

@@ -22,9 +22,9 @@ import shutil
 import stat
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import NamedTuple
 
 from pywats_reliability.errors import DiskError
@@ -253,12 +253,20 @@ def find_syncfs() -> Callable[[int], int]:
     return syncfs if hasattr(library, "syncfs") else no_syncfs
 
 
-@contextmanager
-def _telling(action: str, path: Path | str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise DiskError(action, Path(path), error) from error
+class _telling:  # noqa: N801 - reads as a verb; a class, as it stands around every call of a batch
+    """Turns an ``OSError`` into a ``DiskError`` that says what was being done."""
+
+    __slots__ = ("action", "path")
+
+    def __init__(self, action: str, path: Path | str) -> None:
+        self.action, self.path = action, path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
+        if isinstance(error, OSError):
+            raise DiskError(self.action, Path(self.path), error) from error
 
 
 def _create(temporary: str, mode: int) -> int:

@@ -43,7 +43,7 @@ class QueueManager:
     """
 
     def __init__(self, store: ReportStore, *, full_action: FullAction | str = FullAction.REJECT) -> None:
-        self.full_action = FullAction(full_action)
+        self._full_action = FullAction(full_action)
         self.operation_queued: Event[[str]] = Event("operation_queued")
         self.operation_sent: Event[[str]] = Event("operation_sent")
         self.operation_failed: Event[[str, str]] = Event("operation_failed")
@@ -56,6 +56,16 @@ class QueueManager:
         self.submitted = 0
         self._store = store
         self._unsubscribe = store.changed.subscribe(self._store_changed)
+
+    @property
+    def full_action(self) -> FullAction:
+        """What happens when the queue is full; replaced, the new one counts at once."""
+        return self._full_action
+
+    @full_action.setter
+    def full_action(self, action: FullAction) -> None:
+        self._full_action = action
+        self._store_changed()
 
     async def submit(self, source: Source, *, priority: int = PRIORITY_DEFAULT) -> str:
         """Keep the report in ``source`` durably and return its id; 1 is the most urgent ``priority``, 10 the least.
@@ -169,9 +179,7 @@ class QueueManager:
 
     def _store_changed(self) -> None:
         self.queue_changed.emit(self._store.counts)
-        if self.full_action is not FullAction.PAUSE:
-            return
-        refusal = self._store.can_accept()
+        refusal = self._store.can_accept() if self.full_action is FullAction.PAUSE else None
         if refusal is not None and not self.is_intake_paused:
             self.is_intake_paused = True
             self.intake_paused.emit(str(refusal))

@@ -1,4 +1,4 @@
-"""The commands of ``pywats-service``: run, submit, status, stop.
+"""The commands of ``pywats-service``: run, submit, status, stop; what has commands of its own is in its own module.
 
 Exit codes: 0 done (of ``run``: stopped cleanly), 1 refused or failed, 2 wrong usage or bad input, 3 the stop was
 forced, 4 the stop itself failed, 130 interrupted. An error is one line on stderr.
@@ -13,10 +13,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
-import platformdirs
 
+from pywats_reliability.cli.config_commands import config_group
 from pywats_reliability.cli.connection import config_at, patiently, with_service
+from pywats_reliability.cli.doctor import doctor
+from pywats_reliability.cli.import_command import import_folder
+from pywats_reliability.cli.options import BAD_INPUT, DEFAULT_DATA, FAILED, INTERRUPTED, complain, config_option
 from pywats_reliability.cli.process import run_service
+from pywats_reliability.cli.queue_commands import queue_group
 from pywats_reliability.client_service import AsyncClientService
 from pywats_reliability.client_service.settings import ipc_address
 from pywats_reliability.errors import (
@@ -28,19 +32,8 @@ from pywats_reliability.errors import (
 from pywats_reliability.ipc import AsyncIPCClient
 from pywats_reliability.report import parse_report
 
-FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 REPORT_BYTES_MAX = 1_000_000
 """What fits into an IPC message of 1 MiB beside the rest of it."""
-
-DEFAULT_CONFIG = platformdirs.user_config_path("pywats") / "service.json"
-DEFAULT_DATA = platformdirs.user_data_path("pywats") / "reports"
-config_option = click.option(
-    "--config",
-    "config_path",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=DEFAULT_CONFIG,
-    help="The configuration file (made with defaults if there is none).",
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -55,11 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(str(error), BAD_INPUT)
     except ReliabilityError as error:
         _fail(str(error), FAILED)
+    except OSError as error:
+        _fail(f"expected the system to carry the command out, found: {error}; mend that and try again", FAILED)
     sys.exit(code or 0)
 
 
 def _fail(words: str, code: int) -> NoReturn:
-    click.echo(f"pywats-service: {' '.join(words.split())}", err=True)
+    complain(words)
     sys.exit(code)
 
 
@@ -67,6 +62,10 @@ def _fail(words: str, code: int) -> NoReturn:
 @click.version_option(package_name="pywats-reliability")
 def cli() -> None:
     """Keep test reports until a WATS server has them."""
+
+
+for command in (queue_group, config_group, import_folder, doctor):
+    cli.add_command(command)
 
 
 @cli.command()

@@ -2,9 +2,11 @@
 
 * SIGTERM and SIGINT ask for the graceful stop; a second one cancels what is in flight. They are taken by handlers of
   the interpreter, not of the event loop: these run even while the loop is blocked by somebody's code.
-* From the first signal on a guard thread counts: a process that is still there some seconds after the limit of its stop
-  is ended from outside the event loop. What is pending is on the disk; nothing is lost by that.
-* Threads that do not end cannot hold up the exit either: when work was left behind the process leaves without them.
+* From the first signal, or the begin of a stop that was asked for otherwise, a guard thread counts: a process that is
+  still there some seconds after the limit of its stop is ended from outside the event loop. What is pending is on the
+  disk; nothing is lost by that.
+* Tasks and threads that do not end cannot hold up the exit either: when work was left behind the process leaves without
+  waiting for it, and the guard counts on until the event loop has closed, which waits for blocked threads.
 * Every client costs a file descriptor: the soft limit is raised, as far as the hard one allows, to what the
   configuration may need; where that is not enough the log says so (H6.10).
 """
@@ -71,13 +73,21 @@ class ExitGuard:
             self._timer.start()
 
     def disarm(self) -> None:
-        """Stop counting: the process ends by itself."""
+        """Stop counting: the process ends by itself, or goes on."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
+    def hurry(self) -> None:
+        """Count anew, and the margin only: the stop is over, and all that is left to do is to leave."""
+        self.disarm()
+        self._limit_s = 0.0
+        self.arm()
+
     def _end(self) -> None:
-        sys.stderr.write(f"pywats-service: still there {self._limit_s:g} s after the stop was asked for: ended\n")
+        threads = ", ".join(thread.name for thread in threading.enumerate() if not thread.daemon)
+        after = f"{self._limit_s:g} s after the stop was asked for" if self._limit_s else "though the stop is over"
+        sys.stderr.write(f"pywats-service: still there {after}: ended; its threads: {threads}\n")
         sys.stderr.flush()
         self._leave(EXIT_FORCED)
 
@@ -101,12 +111,12 @@ def run_service(
         around = Surroundings(
             config_path=config_path, environment=dict(os.environ), secrets=secrets, blocked_loop_thread=True
         )
+        guard = ExitGuard(config.force_shutdown_seconds)
         try:
-            service, report = asyncio.run(_served(data, config, around, announce))
+            service, report = asyncio.run(_served(data, config, around, announce, guard))
         finally:
+            guard.disarm()
             undo_logging()
-        if report.left_behind:
-            _leave_without_threads(report)
         if not service.restart_requested:
             return report.exit_code
 
@@ -120,11 +130,14 @@ def _log_file(data: Path, config: ClientConfig) -> Path | None:
 
 
 async def _served(
-    data: Path, config: ClientConfig, around: Surroundings, announce: Callable[[AsyncClientService], None]
+    data: Path,
+    config: ClientConfig,
+    around: Surroundings,
+    announce: Callable[[AsyncClientService], None],
+    guard: ExitGuard,
 ) -> tuple[AsyncClientService, ShutdownReport]:
     service = AsyncClientService(data, config, around)
     loop = asyncio.get_running_loop()
-    guard = ExitGuard(config.force_shutdown_seconds)
 
     def asked(_: int, __: FrameType | None) -> None:
         guard.arm()
@@ -132,16 +145,20 @@ async def _served(
 
     before = {number: signal.signal(number, asked) for number in SIGNALS}
     service.on_started.subscribe(lambda: announce(service))
+    service.shutdown.on_progress.subscribe(lambda _: guard.arm())
     try:
-        return service, await service.run()
+        report = await service.run()
+        if report.left_behind:
+            _leave_at_once(report)
+        return service, report
     finally:
-        guard.disarm()
+        guard.hurry()
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _leave_without_threads(report: ShutdownReport) -> None:
-    """Exit at once: leaving the usual way would wait for the very threads that ignored their cancellation."""
+def _leave_at_once(report: ShutdownReport) -> None:
+    """Exit from within the event loop: closing it would wait for the very work that ignored its cancellation."""
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()

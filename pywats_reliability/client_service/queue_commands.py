@@ -105,21 +105,19 @@ def _told(record: Record) -> dict[str, Any]:
 
 
 def _places(disk: Disk, data: Path, wanted: str) -> list[dict[str, Any]]:
-    """Return where the report is; a record that was seen moving is told of at its last place only."""
+    """Return where the report is, the newest record first; one that was seen moving is told of at its last place."""
     found: dict[int, dict[str, Any]] = {}
     for folder in ("failed", "pending", "sent"):
         for record in list_records(disk, data / folder):
             if record.report_id == wanted.lower():
                 history = read_history(disk, data / folder / history_name(record))
-                story = {"attempts": history.attempts, "last_error": history.last_error, **_events(asdict(history))}
+                story = {"attempts": history.attempts, "last_error": history.last_error}
+                events = {"history": list(asdict(history)["events"])}
                 place = {"folder": folder, "path": str((data / folder / record.name).absolute())}
-                found[record.sequence] = place | _told(record) | story
+                found[record.sequence] = place | _told(record) | story | events
     names = [name for name in _quarantined(disk, data) if _is_meant(name, wanted)]
-    return [*found.values(), *({"folder": QUARANTINE, **told} for told in _reasons(disk, data, names))]
-
-
-def _events(history: Mapping[str, Any]) -> dict[str, Any]:
-    return {"history": list(history["events"])}
+    records = [found[sequence] for sequence in sorted(found, reverse=True)]
+    return [*records, *({"folder": QUARANTINE, **told} for told in _reasons(disk, data, names))]
 
 
 def _is_meant(name: str, wanted: str) -> bool:

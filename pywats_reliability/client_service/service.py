@@ -22,7 +22,13 @@ from pywats_reliability.client_service.status import ipc_figures, status_data
 from pywats_reliability.client_service.surroundings import Surroundings
 from pywats_reliability.config import ClientConfig
 from pywats_reliability.config_file import save_config
-from pywats_reliability.errors import QueueCriticalError, ReliabilityError, ServiceStoppingError, StartError
+from pywats_reliability.errors import (
+    CleanupError,
+    QueueCriticalError,
+    ReliabilityError,
+    ServiceStoppingError,
+    StartError,
+)
 from pywats_reliability.events import Event
 from pywats_reliability.health import ApiStatus, Condition, Facts, HealthSnapshot, Phase, assess
 from pywats_reliability.ipc import AsyncIPCServer, load_or_create_secret, secret_path
@@ -43,6 +49,8 @@ class AsyncClientService:
     def __init__(self, data: Path, config: ClientConfig, surroundings: Surroundings | None = None) -> None:
         self.data, self.config = data, config
         self._around = surroundings or Surroundings()
+        for secret in settings.secrets_of(config):
+            self._around.secrets.register(secret)
         self._phase = Phase.STOPPED
         self._supervisor = Supervisor(
             settings.supervision_limits(config),
@@ -133,6 +141,7 @@ class AsyncClientService:
             self.shutdown.escalate()
         elif self._starting is not None and not self._starting.done():
             self._starting.cancel()
+        self.queue.stop_accepting()  # Now, and not when the stop gets its turn of the loop (C1.1).
         self.shutdown_requested.set()
 
     def request_restart(self) -> None:
@@ -195,9 +204,13 @@ class AsyncClientService:
         self._not_online_since = self._started_at
         try:
             await self._open()
-        except BaseException:
-            await self._scope.close()
-            self._phase = Phase.STOPPED
+        except BaseException as failure:
+            try:
+                await self._scope.close()
+            except CleanupError as error:  # Logged there, step by step; what failed the start is what its caller hears.
+                failure.add_note(str(error))
+            finally:
+                self._phase = Phase.STOPPED
             raise
         self._phase = Phase.STARTED
         log.info("started: %r", self)
@@ -281,6 +294,7 @@ class AsyncClientService:
         for secret in settings.secrets_of(new):
             self._around.secrets.register(secret)
         self.config.adopt(new)
+        self._parts.store.limit(settings.store_limits(new))
         self._parts.pending_queue.settings = settings.upload_settings(new)
         self.queue.full_action = type(self.queue.full_action)(new.queue_full_action)
         self._supervisor.spawn("apply the server's address", self._apply_server(new))

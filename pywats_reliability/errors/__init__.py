@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from pywats_reliability.errors.by_hand import ExportTargetError
 from pywats_reliability.errors.ipc import (
     IPCAddressError,
     IPCAuthenticationError,
@@ -63,6 +64,7 @@ __all__ = [
     "ConfigError",
     "ConfigFileError",
     "DiskError",
+    "ExportTargetError",
     "IPCAddressError",
     "IPCAuthenticationError",
     "IPCCommandTimeoutError",

@@ -23,6 +23,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from pywats_reliability.errors import TaskEndedError
 from pywats_reliability.ipc.address import Address
 from pywats_reliability.ipc.connection import Connection, Tally
 from pywats_reliability.ipc.limits import (
@@ -181,6 +182,12 @@ class AsyncIPCServer:
                 log.error("IPC closed its sockets, but %s ignores its cancellation", repr(connection))
 
     async def _accept(self, listener: Listener, group: asyncio.TaskGroup, heartbeat: Heartbeat) -> None:
+        try:
+            await self._accept_all(listener, group, heartbeat)
+        except SystemExit as error:  # From a task of a group it would tear through the event loop (C2.1).
+            raise TaskEndedError("ipc accepting", "raised SystemExit, which is for ending a process") from error
+
+    async def _accept_all(self, listener: Listener, group: asyncio.TaskGroup, heartbeat: Heartbeat) -> None:
         while True:
             heartbeat()
             try:

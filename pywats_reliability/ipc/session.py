@@ -113,13 +113,13 @@ class Session:
                 raise
             text = f"{request.command}: expected it to be carried out, found it cancelled; ask for the state, try again"
             return refusal(messages.CANCELLED, text, request_id=request.request_id), None
-        except Exception as error:  # noqa: BLE001 - becomes an answer, and is logged there when it is a bug of ours
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - becomes an answer, and is logged when it is a bug
             return self._failure(request, error, timed_out=deadline.expired()), None
         if isinstance(data, Answer):
             return Response(request.request_id, data.data), data.after
         return Response(request.request_id, data), None
 
-    def _failure(self, request: Request, error: Exception, *, timed_out: bool) -> Response:
+    def _failure(self, request: Request, error: BaseException, *, timed_out: bool) -> Response:
         if timed_out:
             log.warning("IPC command %s cancelled: it took longer than %g s", request.command, self._request_s)
             text = f"Request processing timeout after {self._request_s}s"

@@ -275,6 +275,7 @@ class AsyncPendingQueue(Generic[R]):
         if wait_s is not None:
             self._store.defer(upload.record)
             self._waiting.add(asyncio.get_running_loop().time() + wait_s, upload.record)
+        self._end(upload)  # Now, not when the task's callback runs: the record may be due, and given out, before that.
 
     def _log_bug(self) -> None:
         if self._bug is not None:
@@ -290,8 +291,9 @@ class AsyncPendingQueue(Generic[R]):
         self._wake.set()
 
     def _end(self, upload: _Upload[R], _task: asyncio.Task[None] | None = None) -> None:
-        if self._uploads.pop(upload.record.name, None) is None:
-            return
+        if self._uploads.get(upload.record.name) is not upload:
+            return  # It has ended before; by now the record may even be under way again.
+        del self._uploads[upload.record.name]
         self._free_slot(upload)
         if not upload.is_settled:
             self._store.release(upload.record)

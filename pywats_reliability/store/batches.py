@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from pathlib import Path
 from pywats_reliability.disk import Aside, Disk
 from pywats_reliability.errors import DiskError, QueueFullError
 from pywats_reliability.store.commit import Entry, Job
+from pywats_reliability.store.limits import Places
 
 log = logging.getLogger(__name__)
 SYNCFS_FROM = 4
@@ -48,13 +49,10 @@ class Move(Entry):
 
 
 class WritePlan:
-    """The stages of a batch of writes. ``note_free_bytes`` hears of the free disk space, in a worker thread."""
+    """The stages of a batch of writes. ``places`` knows the limit of free disk space, and hears how much there is."""
 
-    def __init__(
-        self, disk: Disk, parallel: int, *, min_free_disk_bytes: int = 0, note_free_bytes: Callable[[int], None]
-    ) -> None:
-        self._disk, self._parallel = disk, parallel
-        self._min_free_disk_bytes, self._note_free_bytes = min_free_disk_bytes, note_free_bytes
+    def __init__(self, disk: Disk, parallel: int, places: Places) -> None:
+        self._disk, self._parallel, self._places = disk, parallel, places
 
     def __call__(self, batch: list[Write]) -> Iterator[list[Job]]:
         """Yield one stage where one call syncs, or three where each file is synced by itself."""
@@ -73,7 +71,7 @@ class WritePlan:
         self._publish(batch)
 
     def _write(self, batch: list[Write]) -> None:
-        if any(write.needs_room for write in batch) and self._min_free_disk_bytes:
+        if any(write.needs_room for write in batch) and self._places.limits.min_free_disk_bytes:
             self._refuse_without_room(batch)
         for write in batch:
             if write.error is None:
@@ -89,10 +87,11 @@ class WritePlan:
             for write in batch:
                 write.error = error
             return
-        self._note_free_bytes(free)
+        self._places.note_free_disk_bytes(free)
+        least = self._places.limits.min_free_disk_bytes
         for write in batch:
-            if write.needs_room and free - len(write.data) < self._min_free_disk_bytes:
-                write.error = QueueFullError(free, self._min_free_disk_bytes, "bytes of free disk")
+            if write.needs_room and free - len(write.data) < least:
+                write.error = QueueFullError(free, least, "bytes of free disk")
             else:
                 free -= len(write.data)
 

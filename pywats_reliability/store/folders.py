@@ -5,7 +5,6 @@ All functions block: call them in a worker thread.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -16,36 +15,25 @@ from pywats_reliability.store.names import Record, history_name, parse_name
 FolderName = Literal["pending", "sent", "failed"]
 
 
-@dataclass(frozen=True, slots=True)
 class Folders:
-    """Where a store keeps what."""
+    """Where a store keeps what: the paths, made once.
 
-    root: Path
+    ``pending``: kept for sending. ``sent``: what the server has, kept for some days. ``failed``: given up, with its
+    story, until somebody retries or discards it. ``quarantine``: what is no report, with the reason.
+    """
 
-    @property
-    def pending(self) -> Path:
-        """What is kept for sending."""
-        return self.root / "pending"
-
-    @property
-    def sent(self) -> Path:
-        """What the server has, kept for some days."""
-        return self.root / "sent"
-
-    @property
-    def failed(self) -> Path:
-        """What was given up, with its story, until somebody retries or discards it."""
-        return self.root / "failed"
-
-    @property
-    def quarantine(self) -> Path:
-        """What is no report, with the reason."""
-        return self.root / "quarantine"
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.pending, self.sent, self.failed = root / "pending", root / "sent", root / "failed"
+        self.quarantine = root / "quarantine"
 
     def make(self, disk: Disk) -> None:
         """Make them all, durably, for their owner only."""
         for folder in (self.root, self.pending, self.sent, self.failed, self.quarantine):
             disk.make_folder(folder)
+
+    def __repr__(self) -> str:
+        return f"Folders({self.root})"
 
 
 def list_records(disk: Disk, folder: Path) -> list[Record]:

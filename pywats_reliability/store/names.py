@@ -135,4 +135,5 @@ class Sequence:
 
 
 def _stamp(instant: datetime) -> str:
-    return f"{instant:%Y%m%dT%H%M%S.%f}Z"
+    text = instant.isoformat(timespec="microseconds")
+    return f"{text[:4]}{text[5:7]}{text[8:13]}{text[14:16]}{text[17:26]}Z"

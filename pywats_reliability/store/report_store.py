@@ -67,7 +67,6 @@ class ReportStore:
         self, folder: Path, *, disk: Disk, clock: WallClock, limits: StoreLimits = NO_LIMITS_GIVEN
     ) -> None:
         self.folder = folder
-        self.limits = limits
         self.changed: Event[[]] = Event("changed")
         self.workers = Workers("pywats-store")
         self._folders = Folders(folder)
@@ -76,10 +75,7 @@ class ReportStore:
         self._places = Places(self._index, limits)
         self._lock = FolderLock(folder, disk, clock)
         self._reconciliation = Reconciliation(self._folders, disk, clock, self.workers, self._index, self._places)
-        plan = WritePlan(
-            disk, self.workers.threads,
-            min_free_disk_bytes=limits.min_free_disk_bytes, note_free_bytes=self._places.note_free_disk_bytes,
-        )  # fmt: skip
+        plan = WritePlan(disk, self.workers.threads, self._places)
         self._writes: GroupCommit[Write] = GroupCommit("writes", self.workers, plan)
         self._moves: GroupCommit[Move] = GroupCommit("moves", self.workers, MovePlan(disk))
         self._evicting: dict[int, None] = {}
@@ -128,11 +124,12 @@ class ReportStore:
         """
         self._require_open("accept")
         self._require_sane(report, priority)
-        record = make_record(self._next_place(), report.id, priority, len(report.body))
-        self._places.reserve(record.sequence, record.size)
+        entry = IndexEntry(self._next_place(), report.id, priority, len(report.body))
+        record = make_record(*entry)
+        self._places.reserve(entry.sequence, entry.size)
         await self._writes.do(Write(
             folder=self._folders.pending, name=record.name, data=report.body, needs_room=True,
-            on_end=partial(self._accepted, record),
+            on_end=partial(self._accepted, entry),
         ))  # fmt: skip
         return record
 
@@ -288,6 +285,11 @@ class ReportStore:
             refused=self._places.refused, evicted=self._evicted, skipped=len(found.skipped),
         )  # fmt: skip
 
+    def limit(self, limits: StoreLimits) -> None:
+        """Put other limits into force at once; what is kept already stays."""
+        self._places.limits = limits
+        self.changed.emit()
+
     def _require_open(self, operation: str) -> None:
         if not self._is_open:
             raise ServiceStoppingError(operation)
@@ -295,31 +297,28 @@ class ReportStore:
     def _require_sane(self, report: Report, priority: int) -> None:
         if not PRIORITY_MIN <= priority <= PRIORITY_MAX:
             raise ReportInvalidError(f"a priority from {PRIORITY_MIN} (urgent) to {PRIORITY_MAX}", str(priority))
-        if len(report.body) > self.limits.record_bytes_max:
-            raise ReportInvalidError(f"at most {self.limits.record_bytes_max} bytes", f"{len(report.body)} bytes")
+        if len(report.body) > (most := self._places.limits.record_bytes_max):
+            raise ReportInvalidError(f"at most {most} bytes", f"{len(report.body)} bytes")
 
     async def _ask_free_bytes(self) -> None:
-        if self.limits.min_free_disk_bytes:
+        if self._places.limits.min_free_disk_bytes:
             self._places.note_free_disk_bytes(await self.workers.run(self._disk.free_bytes, self._folders.pending))
 
     def _next_place(self) -> int:
         return self._reconciliation.sequence.next(self._clock.now())
 
-    def _add(self, record: Record) -> None:
-        self._index.add(IndexEntry(record.sequence, record.report_id, record.priority, record.size))
-
-    def _accepted(self, record: Record, write: Write) -> None:
+    def _accepted(self, entry: IndexEntry, write: Write) -> None:
         if write.error is None:
-            self._add(record)
+            self._index.add(entry)
         elif isinstance(write.error, QueueFullError):
             self._places.refused += 1
-        self._places.free(record.sequence)
+        self._places.free(entry.sequence)
         self.changed.emit()
 
     def _read(self, record: Record) -> bytes | Judgement:
         path = self._folders.pending / record.name
         try:
-            body = self._disk.read(path, bytes_max=self.limits.record_bytes_max)
+            body = self._disk.read(path, bytes_max=self._places.limits.record_bytes_max)
             found = parse_report(body)
         except ReportInvalidError as error:
             return self._reconciliation.reject(record, str(error))
@@ -373,26 +372,27 @@ class ReportStore:
 
     async def _retry(self, failed: Record) -> None:
         """Move one record back, as one that arrives now; its new sidecar stands before it does."""
-        record = make_record(self._next_place(), failed.report_id, failed.priority, failed.size)
-        self._places.reserve(record.sequence, record.size)
+        entry = IndexEntry(self._next_place(), failed.report_id, failed.priority, failed.size)
+        record = make_record(*entry)
+        self._places.reserve(entry.sequence, entry.size)
         move = Move(
             source=self._folders.failed / failed.name, target=self._folders.pending / record.name,
             remove=self._folders.failed / history_name(failed), must_be_durable=True,
-            on_end=partial(self._retried, record),
+            on_end=partial(self._retried, entry),
         )  # fmt: skip
         try:
             history = (await self.history(failed, "failed")).with_retry(self._clock.now())
             await self._save_history(self._folders.pending, record, history)
         except BaseException:
-            self._places.free(record.sequence)
+            self._places.free(entry.sequence)
             raise
         await self._moves.do(move)
 
-    def _retried(self, record: Record, move: Move) -> None:
+    def _retried(self, entry: IndexEntry, move: Move) -> None:
         if move.error is None and not move.was_gone:
             self._reconciliation.failed -= 1
-            self._add(record)
-        self._places.free(record.sequence)
+            self._index.add(entry)
+        self._places.free(entry.sequence)
         self.changed.emit()
 
     def __repr__(self) -> str:

@@ -22,6 +22,7 @@ LAYERS = {
         {"config", "retry", "health"},
         {"disk"},
         {"store", "config_file", "scope", "supervisor", "shutdown", "wats_client", "ipc", "health_server", "logs"},
+        {"upstream_folders"},
         {"metrics", "converters"},
         {"queue_manager", "pending_queue", "converter_pool"},
         {"client_service"},

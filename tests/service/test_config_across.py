@@ -45,6 +45,7 @@ KEPT: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.proves("H4.4")
 @pytest.mark.parametrize(("changes", "words"), BROKEN.values(), ids=BROKEN)
 def test_h4_4_a_state_that_breaks_a_rule_is_refused_and_changes_nothing(changes: dict[str, Any], words: str) -> None:
     config = ClientConfig()
@@ -53,6 +54,7 @@ def test_h4_4_a_state_that_breaks_a_rule_is_refused_and_changes_nothing(changes:
     assert config == ClientConfig()
 
 
+@pytest.mark.proves("H4.4")
 @pytest.mark.parametrize("changes", KEPT)
 def test_h4_4_the_order_within_an_update_does_not_matter(changes: dict[str, Any]) -> None:
     forth, back = ClientConfig(), ClientConfig()
@@ -61,6 +63,7 @@ def test_h4_4_the_order_within_an_update_does_not_matter(changes: dict[str, Any]
     assert forth == back == ClientConfig(**changes)
 
 
+@pytest.mark.proves("H4.4")
 def test_h4_4_what_depends_on_another_setting_cannot_lose_it() -> None:
     config = ClientConfig(proxy_mode="manual", proxy_host="h")
     with pytest.raises(SettingValueError, match="proxy_host"):

@@ -23,6 +23,7 @@ ENVIRONMENT = {"PYWATS_SERVER_URL": "https://env", "PYWATS_API_TOKEN": "envtoken
 NO_KEYS: list[Any] = ["bogus", "", 5, None, ()]
 
 
+@pytest.mark.proves("H4.7")
 def test_h4_7_it_reads_like_a_dictionary() -> None:
     config = ClientConfig(sn_start=5)
     assert (config["sn_start"], config.get("sn_start"), config.sn_start) == (5, 5, 5)
@@ -32,6 +33,7 @@ def test_h4_7_it_reads_like_a_dictionary() -> None:
     assert isinstance(config, Mapping)
 
 
+@pytest.mark.proves("H4.7")
 def test_h4_7_its_keys_items_and_values_are_those_of_every_setting() -> None:
     config = ClientConfig()
     assert list(config) == list(config.keys()) == list(SETTINGS) == [key for key, _ in config.items()]
@@ -48,6 +50,7 @@ def test_no_setting_hides_behind_a_method() -> None:
     assert [key for key in SETTINGS if hasattr(ClientConfig, key)] == []
 
 
+@pytest.mark.proves("H4.7")
 @pytest.mark.parametrize("key", SETTINGS)
 def test_h4_7_each_setting_is_written_and_read_by_item_and_by_attribute(key: str) -> None:
     config = ClientConfig()
@@ -56,6 +59,7 @@ def test_h4_7_each_setting_is_written_and_read_by_item_and_by_attribute(key: str
     assert getattr(config, key) == config[key] == SETTINGS[key].default == getattr(config.settings, key)
 
 
+@pytest.mark.proves("H4.7")
 def test_h4_7_update_takes_a_mapping_pairs_and_keywords() -> None:
     config = ClientConfig()
     config.update({"sn_start": 2})
@@ -64,6 +68,7 @@ def test_h4_7_update_takes_a_mapping_pairs_and_keywords() -> None:
     assert (config.sn_start, config.sn_padding, config.sn_prefix) == (2, 3, "X")
 
 
+@pytest.mark.proves("H4.2")
 def test_h4_2_an_update_with_one_bad_value_changes_nothing() -> None:
     config = ClientConfig()
     with pytest.raises(SettingValueError):
@@ -71,6 +76,7 @@ def test_h4_2_an_update_with_one_bad_value_changes_nothing() -> None:
     assert config == ClientConfig()
 
 
+@pytest.mark.proves("H4.7")
 def test_h4_7_it_has_no_deletion() -> None:
     config: Any = ClientConfig()
     with pytest.raises((TypeError, AttributeError)):
@@ -87,6 +93,7 @@ def test_an_unknown_attribute_is_an_attribute_error_and_a_key_error() -> None:
     assert not hasattr(ClientConfig(), "_config_path")
 
 
+@pytest.mark.proves("H4.7")
 @pytest.mark.parametrize("twin", [ClientConfig.copy, copy.copy, copy.deepcopy, lambda c: pickle.loads(pickle.dumps(c))])
 def test_h4_7_a_copy_is_equal_and_independent(twin: Callable[[ClientConfig], ClientConfig]) -> None:
     config = ClientConfig.from_dict(NEWER).with_environment({"PYWATS_API_TOKEN": "t"})
@@ -135,6 +142,7 @@ ATTACKS: dict[str, Callable[[Any], object]] = {
 }
 
 
+@pytest.mark.proves("H4.3")
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
 def test_h4_3_what_is_handed_out_cannot_be_changed(attack: Callable[[Any], object]) -> None:
     config = ClientConfig(converters=[CONVERTER])
@@ -143,6 +151,7 @@ def test_h4_3_what_is_handed_out_cannot_be_changed(attack: Callable[[Any], objec
     assert config == ClientConfig(converters=[CONVERTER])
 
 
+@pytest.mark.proves("H4.3")
 def test_h4_3_what_was_taken_in_is_the_givers_to_change() -> None:
     given = copy.deepcopy(CONVERTER)
     listed = [given]
@@ -153,6 +162,7 @@ def test_h4_3_what_was_taken_in_is_the_givers_to_change() -> None:
     assert config == ClientConfig(converters=[CONVERTER])
 
 
+@pytest.mark.proves("H4.3")
 def test_h4_3_to_dict_hands_out_fresh_plain_values() -> None:
     config = ClientConfig(converters=[CONVERTER])
     plain = config.to_dict()
@@ -172,6 +182,7 @@ def test_nested_objects_are_taken_as_dictionaries_and_as_typed_objects() -> None
     assert dict(typed.proxy) == typed.to_dict()["proxy"]
 
 
+@pytest.mark.proves("H4.5")
 def test_h4_5_keys_of_a_newer_version_are_kept_at_every_depth() -> None:
     config = ClientConfig.from_dict(NEWER)
     config.sn_start = 4
@@ -183,6 +194,7 @@ def test_h4_5_keys_of_a_newer_version_are_kept_at_every_depth() -> None:
     assert ClientConfig.from_dict(saved) == config
 
 
+@pytest.mark.proves("H4.1")
 def test_h4_1_a_key_of_a_newer_version_is_no_key_here() -> None:
     config = ClientConfig.from_dict(NEWER)
     assert "teleport" not in config
@@ -192,6 +204,7 @@ def test_h4_1_a_key_of_a_newer_version_is_no_key_here() -> None:
         config["proxy"] = {"tls": False}
 
 
+@pytest.mark.proves("H4.4")
 def test_h4_4_keys_of_a_newer_version_need_its_version() -> None:
     """A file of the present version with such a key would not load again."""
     config = ClientConfig.from_dict(NEWER)
@@ -273,6 +286,7 @@ def test_assigning_a_setting_ends_the_environments_say_in_it() -> None:
     assert (config.health_port, config.to_dict()["health_port"], config.api_token) == (9000, 9000, "envtoken")
 
 
+@pytest.mark.proves("H4.3")
 @pytest.mark.parametrize(("variable", "value", "error"), [
     ("PYWATS_HEALTH_PORT", "65536", ValueError), ("PYWATS_HEALTH_PORT", "-1", ValueError),
     ("PYWATS_HEALTH_PORT", "http", TypeError), ("PYWATS_HEALTH_PORT", " 80", TypeError),

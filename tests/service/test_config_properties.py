@@ -95,6 +95,7 @@ def consistent(values: dict[str, Any]) -> dict[str, Any]:
 CONFIGURATIONS = valid_objects(SETTINGS).map(consistent)
 
 
+@pytest.mark.proves("H4.5")
 @QUICK
 @given(CONFIGURATIONS)
 def test_h4_5_what_is_saved_loads_equal(values: dict[str, Any]) -> None:
@@ -104,6 +105,7 @@ def test_h4_5_what_is_saved_loads_equal(values: dict[str, Any]) -> None:
     assert repr(loaded.to_dict()) == repr(config.to_dict())
 
 
+@pytest.mark.proves("H4.5")
 @pytest.mark.parametrize("key", SETTINGS)
 @settings(QUICK, max_examples=8)
 @given(data=st.data())
@@ -113,6 +115,7 @@ def test_h4_5_every_setting_is_saved(key: str, data: st.DataObject) -> None:
     assert ClientConfig.from_dict(json.loads(encoded(config.to_dict())))[key] == config[key]
 
 
+@pytest.mark.proves("H4.5")
 @QUICK
 @given(CONFIGURATIONS, st.dictionaries(st.text(min_size=1, max_size=8).map("new_{}".format), JSON, max_size=3))
 def test_h4_5_unknown_keys_of_a_newer_version_are_saved_again(values: dict[str, Any], new: dict[str, Any]) -> None:
@@ -120,6 +123,7 @@ def test_h4_5_unknown_keys_of_a_newer_version_are_saved_again(values: dict[str, 
     assert {key: config.to_dict()[key] for key in new} == new
 
 
+@pytest.mark.proves("H4.1")
 @QUICK
 @given(st.dictionaries(st.sampled_from([*SETTINGS, "bogus"]) | st.text(max_size=5), JSON, max_size=4))
 def test_h4_1_no_value_of_json_makes_anything_but_a_valid_configuration_or_our_error(values: dict[str, Any]) -> None:

@@ -175,6 +175,7 @@ def as_json_can_say_it(cases: list[Bad]) -> list[Bad]:
     return kept
 
 
+@pytest.mark.proves("H4.1")
 @pytest.mark.parametrize("key", SETTINGS)
 def test_h4_1_every_bad_value_is_refused_with_its_error_and_changes_nothing(key: str) -> None:
     cases = list(bad_values(SETTINGS[key]))
@@ -182,18 +183,21 @@ def test_h4_1_every_bad_value_is_refused_with_its_error_and_changes_nothing(key:
     assert faults_of(by_item, key, cases) == []
 
 
+@pytest.mark.proves("H4.3")
 @pytest.mark.parametrize("way", WAYS[1:])
 def test_h4_3_every_other_way_in_refuses_the_same(way: Way) -> None:
     faults = {key: faults_of(way, key, list(bad_values(SETTINGS[key]))) for key in SETTINGS}
     assert {key: found for key, found in faults.items() if found} == {}
 
 
+@pytest.mark.proves("H4.3")
 def test_h4_3_a_document_is_refused_for_the_same() -> None:
     cases = {key: as_json_can_say_it(list(bad_values(SETTINGS[key]))) for key in SETTINGS}
     faults = {key: faults_of(by_document, key, found) for key, found in cases.items()}
     assert {key: found for key, found in faults.items() if found} == {}
 
 
+@pytest.mark.proves("H4.1")
 @pytest.mark.parametrize("way", [*WAYS, by_document])
 @pytest.mark.parametrize("key", [
     "bogus", "", " api_token", "API_TOKEN", "schema_version\x00", "_config_path", "_env_applied", "unknown_keys",
@@ -208,6 +212,7 @@ def test_h4_1_an_unknown_key_is_a_key_error(way: Way, key: str) -> None:
     assert config == ClientConfig()
 
 
+@pytest.mark.proves("H4.1")
 @pytest.mark.parametrize("key", [1, None, (), 2.5])
 def test_h4_1_a_key_that_is_no_text_is_unknown(key: Any) -> None:
     with pytest.raises(KeyError, match="expected the name of a setting"):
@@ -219,6 +224,7 @@ def test_an_unknown_key_comes_with_the_nearest_name() -> None:
         ClientConfig().set("max_queue_sise", 1)
 
 
+@pytest.mark.proves("H4.1")
 @pytest.mark.parametrize("values", [None, [], "x", 5, [("sn_start", 5)]])
 def test_h4_1_a_configuration_from_no_mapping_is_a_type_error(values: Any) -> None:
     with pytest.raises(TypeError, match="the configuration: expected an object"):

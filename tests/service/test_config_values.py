@@ -38,11 +38,13 @@ class Half(float):
         raise RuntimeError("nobody calls the code of a value")
 
 
+@pytest.mark.proves("H4.1")
 def test_h4_1_a_whole_number_is_a_number_and_is_kept_as_one() -> None:
     config = ClientConfig(yield_threshold=5)
     assert type(config["yield_threshold"]) is float
 
 
+@pytest.mark.proves("H4.1")
 def test_h4_1_members_of_enumerations_are_kept_as_what_they_are_worth() -> None:
     config = ClientConfig(log_level=Level.DEBUG, sn_start=Start.ONE, yield_threshold=Half(0.5))
     kept = [type(config[key]) for key in ("log_level", "sn_start", "yield_threshold")]
@@ -54,6 +56,7 @@ def test_a_value_that_lies_about_its_class_is_refused() -> None:
         ClientConfig(station_name=mock.Mock(spec=str))
 
 
+@pytest.mark.proves("H4.1")
 @pytest.mark.parametrize("url", [
     "wats.local", "ftp://wats.local", "http://", "https:///path", "http:wats", "http://a b", "http://h:99999", "//h",
     "http://user:pw@h", "http://h\n", "http://h\\x", "javascript:alert(1)", "http://[::1", "http://?x", "http://h/a b",
@@ -69,12 +72,14 @@ def test_an_http_url_with_a_host_is_kept_as_it_was_written(url: str) -> None:
     assert ClientConfig(service_address=url)["service_address"] == url
 
 
+@pytest.mark.proves("H4.1")
 @pytest.mark.parametrize("name", ["..", ".x", "a/b", "a\\b", "a:b", " a", "a ", "a*", "x" * 65])
 def test_h4_1_an_instance_id_may_stand_in_a_file_name(name: str) -> None:
     with pytest.raises(ValueError, match="instance_id"):
         ClientConfig(instance_id=name)
 
 
+@pytest.mark.proves("H4.1")
 @pytest.mark.parametrize("version", ["3.0", "0.9", "2", "2.0.0", "", "v2.0", "2.x", "10.0", "-1.0", "2.٣"])
 def test_h4_1_a_version_that_cannot_be_read_here_is_refused(version: str) -> None:
     with pytest.raises(ValueError, match=r"schema_version: expected a version from '1\.0' to '2\.x'"):
@@ -109,6 +114,7 @@ def test_h3_5_what_could_hide_a_secret_is_described_and_not_quoted(wrong: dict[s
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.proves("H4.3")
 @pytest.mark.parametrize(("make", "expected"), [
     (lambda: ProxyConfig(port=0), ValueError),
     (lambda: ProxyConfig(password=5), TypeError),  # type: ignore[arg-type]

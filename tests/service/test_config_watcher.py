@@ -61,6 +61,7 @@ async def test_a_change_of_equal_size_and_time_is_seen(watched: Watched) -> None
     assert watched.handed[-1].sn_start == 3
 
 
+@pytest.mark.proves("H4.6")
 @pytest.mark.parametrize("contents", BAD_FILES)
 async def test_h4_6_a_bad_file_is_refused_and_left_alone(watched: Watched, contents: bytes) -> None:
     await watched.look_after(contents)
@@ -70,6 +71,7 @@ async def test_h4_6_a_bad_file_is_refused_and_left_alone(watched: Watched, conte
     assert watched.path.read_bytes() == contents
 
 
+@pytest.mark.proves("H4.6")
 async def test_h4_6_each_bad_version_is_logged_once(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
     for contents in (b"{", b"{", b'{"sn_start": -1}', b'{"sn_start": -1}'):
         await watched.look_after(contents)
@@ -147,6 +149,7 @@ async def test_running_it_looks_again_and_again_and_beats(watched: Watched) -> N
     assert repr(watcher).endswith("in force, 1 changes, 0 refusals)")
 
 
+@pytest.mark.proves("H4.6")
 @pytest.mark.parametrize("contents", BAD_FILES)
 async def test_h4_6_a_bad_file_does_not_end_the_watching(watched: Watched, contents: bytes) -> None:
     changed = asyncio.Event()

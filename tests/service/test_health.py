@@ -70,6 +70,7 @@ def must_be_error(facts: Facts) -> bool:
     return bool(facts.start_failures or facts.critical_errors or critical not in fine)
 
 
+@pytest.mark.proves("C2.9")
 def test_c2_9_in_every_combination_each_flaw_is_named_and_none_means_none() -> None:
     for facts in all_facts():
         condition, expected = assess(facts), flaws(facts)
@@ -79,6 +80,7 @@ def test_c2_9_in_every_combination_each_flaw_is_named_and_none_means_none() -> N
             assert condition.degraded is bool(expected), facts
 
 
+@pytest.mark.proves("C2.9")
 def test_c2_9_in_every_combination_the_status_is_the_one_the_facts_allow() -> None:
     for facts in all_facts():
         allowed = {
@@ -105,11 +107,13 @@ def test_a_reason_is_one_line_whatever_the_text() -> None:
     assert condition.reasons == ("paused:", "two lines")
 
 
+@pytest.mark.proves("C2.2")
 @pytest.mark.parametrize("condition", [each for each in TaskCondition if each is not TaskCondition.RUNNING])
 def test_c2_2_any_critical_task_that_is_not_running_is_an_error(condition: TaskCondition) -> None:
     assert judge_tasks(with_tasks(condition, TaskCondition.RUNNING)).severity is Severity.ERROR
 
 
+@pytest.mark.proves("C2.3")
 @pytest.mark.parametrize("condition", [each for each in TaskCondition if each is not TaskCondition.RUNNING])
 def test_c2_3_any_other_task_that_is_not_running_degrades(condition: TaskCondition) -> None:
     assert judge_tasks(with_tasks(TaskCondition.RUNNING, condition)).severity is Severity.DEGRADED

@@ -85,6 +85,7 @@ async def test_c2_3_a_degraded_service_is_ok_and_says_what_is_wrong() -> None:
         assert answer.json() == {"status": "ok", "degraded": True, "reasons": ["task ping is down"]}
 
 
+@pytest.mark.proves("C2.2")
 @pytest.mark.parametrize(
     "status", [ServiceStatus.ERROR, ServiceStatus.START_PENDING, ServiceStatus.STOP_PENDING, ServiceStatus.STOPPED]
 )
@@ -214,6 +215,7 @@ async def test_hung_clients_are_bounded_and_cost_a_new_one_nothing_once_they_are
             writer.transport.abort()
 
 
+@pytest.mark.proves("C2.9")
 async def test_c2_9_a_port_that_is_taken_is_an_error_that_names_it() -> None:
     async with serving() as first:
         second = HealthServer("127.0.0.1", first.port, snapshot, bytes)
@@ -221,6 +223,7 @@ async def test_c2_9_a_port_that_is_taken_is_an_error_that_names_it() -> None:
             await second.start()
 
 
+@pytest.mark.proves("C1.5")
 async def test_c1_5_close_drops_hung_clients_and_frees_the_port() -> None:
     async with serving() as server:
         port = server.port

@@ -200,6 +200,7 @@ async def test_a_request_over_one_mebibyte_is_refused_before_it_is_sent(tmp_path
         assert (await client.request("echo"), server.counts.requests) == ({}, 1)
 
 
+@pytest.mark.proves("H6.9")
 @in_virtual_time
 async def test_a_late_answer_is_never_taken_for_the_next_ones(tmp_path: Path) -> None:
     release = asyncio.Event()

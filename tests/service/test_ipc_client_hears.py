@@ -78,6 +78,7 @@ async def scripted(folder: Path, *answers: Answering, hello: object = HELLO) -> 
         yield client
 
 
+@pytest.mark.proves("H6.9")
 @in_virtual_time
 async def test_a_foreign_answer_is_an_error_and_drops_the_connection(tmp_path: Path) -> None:
     async with scripted(tmp_path, lambda _: [good({"request_id": "somebody else's"})]) as client:

@@ -34,6 +34,7 @@ async def answer_with(args: Mapping[str, Any]) -> object:
 HANDLERS = {"sleep": sleep_for, "big": answer_with}
 
 
+@pytest.mark.proves("H6.8")
 @pytest.mark.parametrize("sent", [b"", b"\x00", frame("ping"), frame("ping")[:-1]], ids=len)
 @in_virtual_time
 async def test_clients_that_are_waited_for_are_closed_at_once(tmp_path: Path, sent: bytes) -> None:
@@ -75,6 +76,7 @@ async def test_a_command_that_does_not_end_in_time_is_cancelled(tmp_path: Path) 
         assert (await client.receive(), now() - 1000) == (None, 6)
 
 
+@pytest.mark.proves("H6.8")
 @in_virtual_time
 async def test_a_client_that_never_reads_cannot_hold_the_closing(tmp_path: Path) -> None:
     async with make_server(tmp_path, HANDLERS).serving() as server, connected(server) as client:

@@ -17,6 +17,7 @@ def bodies_of(decoder: FrameDecoder) -> list[bytes]:
     return bodies
 
 
+@pytest.mark.proves("H6.5")
 @given(st.lists(st.binary(max_size=300), max_size=6), st.lists(st.integers(1, 40), min_size=1, max_size=20))
 def test_bodies_come_out_as_they_went_in_whatever_the_split(bodies: list[bytes], cuts: list[int]) -> None:
     stream, decoder, found, step = b"".join(map(encode_frame, bodies)), FrameDecoder(), [], 0

@@ -53,6 +53,7 @@ async def is_closed(client: RawClient) -> bool:
     return True
 
 
+@pytest.mark.proves("H6.4")
 @pytest.mark.parametrize("sent", [b"", b"\x00\x00", frame("echo")[:-1]], ids=["silent", "half a header", "half a body"])
 @in_virtual_time
 async def test_among_1000_hung_clients_a_newcomer_is_answered_at_once(tmp_path: Path, sent: bytes) -> None:
@@ -64,6 +65,7 @@ async def test_among_1000_hung_clients_a_newcomer_is_answered_at_once(tmp_path: 
         assert server.counts.connections_open >= 1000
 
 
+@pytest.mark.proves("H6.4")
 @in_virtual_time
 async def test_1000_hung_clients_are_gone_after_the_limit(tmp_path: Path) -> None:
     async with make_server(tmp_path, connections_max=2000).serving() as server, crowd(server, 1000) as clients:
@@ -71,6 +73,7 @@ async def test_1000_hung_clients_are_gone_after_the_limit(tmp_path: Path) -> Non
         assert now() - 1000.0 == pytest.approx(30)
 
 
+@pytest.mark.proves("H6.4")
 @in_virtual_time
 async def test_a_crowd_cannot_have_more_places_than_there_are(tmp_path: Path) -> None:
     async with make_server(tmp_path, connections_max=10).serving() as server, crowd(server, 100) as clients:
@@ -133,6 +136,7 @@ async def test_a_flood_of_small_requests_is_served_in_turn_with_the_others(tmp_p
         assert server.counts.requests < 100
 
 
+@pytest.mark.proves("H6.6")
 @pytest.mark.parametrize("sent", NONSENSE.values(), ids=NONSENSE.keys())
 @in_virtual_time
 async def test_nonsense_is_answered_with_an_error_and_is_none_in_the_log(
@@ -162,6 +166,7 @@ async def test_after_nonsense_in_a_frame_the_connection_goes_on(tmp_path: Path, 
         assert answer["request_id"] == "next"
 
 
+@pytest.mark.proves("H6.6")
 @in_virtual_time
 async def test_after_a_length_over_the_limit_the_connection_is_closed(tmp_path: Path) -> None:
     async with make_server(tmp_path).serving() as server, connected(server) as client:
@@ -172,6 +177,7 @@ async def test_after_a_length_over_the_limit_the_connection_is_closed(tmp_path: 
         assert await client.receive() is None
 
 
+@pytest.mark.proves("H6.6")
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(

@@ -39,6 +39,7 @@ async def answer_with(args: Mapping[str, Any]) -> object:
     return "x" * int(args["size"])
 
 
+@pytest.mark.proves("H6.1")
 def test_the_limits_are_those_that_users_know() -> None:
     server = AsyncIPCServer
     known = server.CONNECTION_TIMEOUT, server.READ_TIMEOUT, server.WRITE_TIMEOUT, server.REQUEST_TIMEOUT
@@ -46,6 +47,7 @@ def test_the_limits_are_those_that_users_know() -> None:
     assert known == (30, 30, 10, 60) == (limits.connection_s, limits.read_s, limits.write_s, limits.request_s)
 
 
+@pytest.mark.proves("H6.1")
 @pytest.mark.parametrize("sent", [b"", b"\x00", b"\x00\x00\x00", REQUEST[:4], REQUEST[:-1]], ids=len)
 @in_virtual_time
 async def test_a_client_that_falls_silent_is_cut_after_30_s(tmp_path: Path, sent: bytes) -> None:
@@ -55,6 +57,7 @@ async def test_a_client_that_falls_silent_is_cut_after_30_s(tmp_path: Path, sent
         assert server.counts.timeouts == 1
 
 
+@pytest.mark.proves("H6.1")
 @in_virtual_time
 async def test_one_byte_every_29_s_is_cut_30_s_after_the_first(tmp_path: Path) -> None:
     async with make_server(tmp_path).serving() as server, connected(server) as client:
@@ -64,6 +67,7 @@ async def test_one_byte_every_29_s_is_cut_30_s_after_the_first(tmp_path: Path) -
         assert await seconds_until_closed(client) == 1
 
 
+@pytest.mark.proves("H6.1")
 @in_virtual_time
 async def test_a_request_in_segments_of_one_byte_succeeds_when_it_is_whole_in_time(tmp_path: Path) -> None:
     async with make_server(tmp_path).serving() as server, connected(server) as client:
@@ -84,6 +88,7 @@ async def test_the_second_request_has_its_own_30_s(tmp_path: Path) -> None:
         assert await seconds_until_closed(client) == 30
 
 
+@pytest.mark.proves("H6.2")
 @in_virtual_time
 async def test_a_client_that_never_reads_is_disconnected_after_10_s(tmp_path: Path) -> None:
     async with make_server(tmp_path, {"big": answer_with}).serving() as server, connected(server) as client:
@@ -114,6 +119,7 @@ async def test_a_client_that_never_reads_is_noticed_by_the_first_bytes_that_the_
         assert (server.counts.connections_open, server.counts.timeouts) == (0, 1)
 
 
+@pytest.mark.proves("H6.2")
 @in_virtual_time
 async def test_a_client_that_reads_drop_by_drop_is_disconnected_after_10_s_too(tmp_path: Path) -> None:
     async with make_server(tmp_path, {"big": answer_with}).serving() as server, connected(server) as client:
@@ -133,12 +139,14 @@ async def test_a_large_answer_reaches_a_client_that_reads(tmp_path: Path) -> Non
         assert len((await client.ask("big", size=8 * MEBIBYTE))["data"]) == 8 * MEBIBYTE
 
 
+@pytest.mark.proves("H6.3")
 @in_virtual_time
 async def test_a_command_of_59_9_s_succeeds(tmp_path: Path) -> None:
     async with make_server(tmp_path, {"sleep": sleep_for}).serving() as server, connected(server) as client:
         assert (await client.ask("sleep", seconds=59.9))["data"] == "slept"
 
 
+@pytest.mark.proves("H6.1", "H6.3")
 @pytest.mark.parametrize("seconds", [60.1, 1e9])
 @in_virtual_time
 async def test_a_longer_command_is_answered_at_60_s_by_a_typed_error(tmp_path: Path, seconds: float) -> None:
@@ -150,6 +158,7 @@ async def test_a_longer_command_is_answered_at_60_s_by_a_typed_error(tmp_path: P
         assert answer["error"] == "Request processing timeout after 60.0s"
 
 
+@pytest.mark.proves("H6.3")
 @in_virtual_time
 async def test_a_command_that_timed_out_has_no_later_effect(tmp_path: Path) -> None:
     effects = []
@@ -165,6 +174,7 @@ async def test_a_command_that_timed_out_has_no_later_effect(tmp_path: Path) -> N
         assert effects == []
 
 
+@pytest.mark.proves("H6.3")
 @in_virtual_time
 async def test_after_a_timed_out_command_the_connection_goes_on(tmp_path: Path) -> None:
     async with make_server(tmp_path, {"sleep": sleep_for}).serving() as server, connected(server) as client:
@@ -172,6 +182,7 @@ async def test_after_a_timed_out_command_the_connection_goes_on(tmp_path: Path) 
         assert (await client.ask("sleep", "next", seconds=1))["request_id"] == "next"
 
 
+@pytest.mark.proves("H6.8")
 @in_virtual_time
 async def test_an_idle_connection_is_closed_after_5_minutes_and_that_is_no_timeout(tmp_path: Path) -> None:
     async with make_server(tmp_path).serving() as server, connected(server) as client:
@@ -188,6 +199,7 @@ async def test_a_connection_used_every_299_s_stays(tmp_path: Path) -> None:
             await asyncio.sleep(299)
 
 
+@pytest.mark.proves("H6.1")
 @pytest.mark.parametrize(
     ("limits", "sent", "seconds"),
     [

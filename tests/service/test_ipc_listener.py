@@ -52,6 +52,7 @@ def killed_server(path: Path) -> Iterator[None]:
     yield
 
 
+@pytest.mark.proves("H6.7")
 @in_virtual_time
 async def test_the_socket_is_for_its_owner_only_whatever_the_umask(tmp_path: Path) -> None:
     before = os.umask(0)
@@ -64,6 +65,7 @@ async def test_the_socket_is_for_its_owner_only_whatever_the_umask(tmp_path: Pat
     assert modes == [0o600, 0o700]
 
 
+@pytest.mark.proves("H6.9")
 @in_virtual_time
 async def test_a_second_server_does_not_take_over_a_live_socket(tmp_path: Path) -> None:
     async with make_server(tmp_path).serving() as server:
@@ -83,6 +85,7 @@ async def test_a_live_server_that_is_too_busy_to_accept_is_respected_too(tmp_pat
             await make_server(tmp_path).start()
 
 
+@pytest.mark.proves("H6.9")
 @in_virtual_time
 async def test_a_socket_left_by_a_killed_server_is_replaced(tmp_path: Path) -> None:
     with killed_server(tmp_path / "s"):
@@ -182,6 +185,7 @@ async def test_a_failed_start_leaves_nothing_open(tmp_path: Path, monkeypatch: p
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+@pytest.mark.proves("H6.7")
 @in_virtual_time
 async def test_tcp_listens_on_loopback_only_and_says_on_which_port() -> None:
     handlers: Mapping[str, Any] = {}
@@ -227,6 +231,7 @@ def no_descriptor_left() -> Iterator[socket.socket]:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+@pytest.mark.proves("H6.10")
 @in_virtual_time
 async def test_out_of_descriptors_the_server_serves_on_says_so_once_and_recovers(
     tmp_path: Path, caplog: pytest.LogCaptureFixture

@@ -108,12 +108,14 @@ def test_older_versions_and_what_is_none_are_not_supported(version: str) -> None
     assert not is_supported(version)
 
 
+@pytest.mark.proves("H6.6")
 @given(st.binary(max_size=200) | JSON_VALUES.map(lambda value: json.dumps(value).encode()))
 def test_no_bytes_make_the_parser_raise(body: bytes) -> None:
     answer = parse_request(body)
     assert isinstance(answer, Request) or json.loads(answer.encode())["success"] is False
 
 
+@pytest.mark.proves("H6.6")
 @given(st.dictionaries(st.sampled_from([*GOOD, "extra"]), JSON_VALUES))
 def test_no_fields_make_the_parser_raise(fields: dict[str, Any]) -> None:
     answer = request_with(**fields)

@@ -49,6 +49,7 @@ async def test_the_hello_comes_at_once_and_says_what_the_server_is(tmp_path: Pat
         }
 
 
+@pytest.mark.proves("H6.5")
 @in_virtual_time
 async def test_requests_sent_ahead_are_answered_one_by_one_in_order(tmp_path: Path) -> None:
     async with make_server(tmp_path).serving() as server, connected(server) as client:
@@ -144,6 +145,7 @@ async def test_data_that_is_no_json_is_an_error_of_the_service(tmp_path: Path, d
         assert (await client.ask("give"))["code"] == "internal_error"
 
 
+@pytest.mark.proves("H6.7")
 @in_virtual_time
 async def test_without_the_token_only_ping_and_auth_are_answered(tmp_path: Path) -> None:
     async with make_server(tmp_path, secret=SECRET).serving() as server, connected(server) as client:
@@ -160,6 +162,7 @@ async def test_with_the_token_every_command_is_answered(tmp_path: Path) -> None:
         assert (await client.ask("ping"))["data"] == {"pong": True, "authenticated": True}
 
 
+@pytest.mark.proves("H6.7")
 @pytest.mark.parametrize(
     ("args", "words"),
     [
@@ -203,6 +206,7 @@ async def test_no_token_appears_in_the_log(tmp_path: Path, caplog: pytest.LogCap
     assert SECRET[:-1] not in caplog.text
 
 
+@pytest.mark.proves("H6.7")
 @in_virtual_time
 async def test_requests_above_the_rate_are_refused_and_a_pause_helps(tmp_path: Path) -> None:
     async with make_server(tmp_path).serving() as server, connected(server) as client:

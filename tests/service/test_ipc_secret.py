@@ -135,6 +135,7 @@ def test_the_secret_itself_matches() -> None:
     assert tokens_match(SECRET, SECRET)
 
 
+@pytest.mark.proves("H6.7")
 def test_tokens_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
     compared = []
     monkeypatch.setattr("hmac.compare_digest", lambda *pair: compared.append(pair))

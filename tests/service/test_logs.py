@@ -121,10 +121,12 @@ def test_a_traceback_is_one_field_in_json() -> None:
     assert "OSError: planted" in as_json("failed", error=raised(OSError("planted")))["traceback"]
 
 
+@pytest.mark.proves("C2.1")
 def test_c2_1_an_exception_without_a_text_is_logged() -> None:
     assert "UnspeakableError" in line("failed", error=UnspeakableError())
 
 
+@pytest.mark.proves("C2.1")
 def test_c2_1_a_message_that_cannot_be_made_is_not_lost() -> None:
     assert "saving %s (its arguments could not be shown: ValueError)" in line("saving %s", UnspeakableError())
     assert "saving %d (its arguments could not be shown: TypeError)" in line("saving %d", "x")
@@ -141,6 +143,7 @@ PLACES: dict[str, Callable[[str], logging.LogRecord]] = {
 }
 
 
+@pytest.mark.proves("H3.5")
 @pytest.mark.parametrize("json_mode", [False, True], ids=["key=value", "json"])
 @pytest.mark.parametrize("place", PLACES)
 @settings(max_examples=40, deadline=None)
@@ -151,12 +154,14 @@ def test_h3_5_a_secret_is_shown_nowhere_and_in_no_form(place: str, json_mode: bo
     assert not [form for form in forms if form in shown]
 
 
+@pytest.mark.proves("H3.5")
 def test_h3_5_a_secret_is_masked_before_its_control_characters_are_escaped() -> None:
     """Escaped, it has a form that nobody can foresee, for it depends on where it stands."""
     secret = "it's \"x\x85yz\""
     assert "yz" not in line("token %s", secret, error=raised(OSError(secret)), secrets=(secret,))
 
 
+@pytest.mark.proves("H3.5")
 @pytest.mark.parametrize("json_mode", [False, True], ids=["key=value", "json"])
 @pytest.mark.parametrize(("secret", "message"), [("logger", "saved"), (r"\nbcd", "a\nbcd"), (r"\u2028x", "a\u2028x")])
 def test_h3_5_a_secret_that_only_the_making_of_the_line_forms_is_masked_too(
@@ -165,11 +170,13 @@ def test_h3_5_a_secret_that_only_the_making_of_the_line_forms_is_masked_too(
     assert secret not in LineFormatter(Secrets([secret]), as_json=json_mode).format(record(message))
 
 
+@pytest.mark.proves("H3.5")
 @pytest.mark.parametrize("shown", [TOKEN, "user:pass word/1", "pass word/1", "pass%20word%2F1", "pass+word%2F1"])
 def test_h3_5_what_a_basic_token_carries_is_masked_too(shown: str) -> None:
     assert Secrets([TOKEN]).mask(shown) == "***"
 
 
+@pytest.mark.proves("H3.5")
 @pytest.mark.parametrize(
     ("text", "masked"),
     [
@@ -183,6 +190,7 @@ def test_h3_5_what_looks_like_credentials_is_masked_without_being_registered(tex
     assert Secrets().mask(text) == masked
 
 
+@pytest.mark.proves("H3.5")
 def test_h3_5_a_short_secret_is_masked_as_a_word_only() -> None:
     assert Secrets(["ab"]).mask("password ab in cabin") == "password *** in cabin"
 
@@ -191,6 +199,7 @@ def test_an_empty_secret_masks_nothing() -> None:
     assert Secrets([""]).mask("text") == "text"
 
 
+@pytest.mark.proves("H3.5")
 def test_h3_5_a_secret_can_be_registered_later() -> None:
     secrets = Secrets(["hunter22"])
     secrets.register("hunter23")
@@ -221,6 +230,7 @@ def test_a_file_that_cannot_be_opened_is_an_error_of_ours_and_configures_nothing
     assert logging.getLogger(NAME).handlers == handlers
 
 
+@pytest.mark.proves("H3.5")
 def test_h3_5_a_line_that_cannot_be_written_is_told_without_its_text(
     log_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -94,6 +94,7 @@ def test_uploads_are_counted_by_outcome_with_their_durations() -> None:
     assert found["pywats_upload_duration_seconds_sum sent"] == 2.2
 
 
+@pytest.mark.proves("C1.12")
 def test_c1_12_shutdowns_are_counted_by_outcome_with_the_last_duration() -> None:
     metrics = ServiceMetrics(lambda: SNAPSHOT)
     metrics.shutdown_ended("forced", 61.5)

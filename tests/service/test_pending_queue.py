@@ -17,6 +17,7 @@ def ids(count: int) -> list[str]:
     return [f"r{number:03d}" for number in range(count)]
 
 
+@pytest.mark.proves("H1.10")
 @in_virtual_time
 async def test_every_report_is_sent_once_in_the_order_of_arrival() -> None:
     async with running(MemoryStore(*ids(20)), taking(1.0), max_concurrent=1) as world:
@@ -40,6 +41,7 @@ async def test_a_free_slot_is_used_at_the_same_instant() -> None:
     assert [at - started for at, _ in world.sender.begun] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
 
 
+@pytest.mark.proves("H1.14")
 @in_virtual_time
 async def test_a_new_report_is_sent_at_the_instant_it_arrives() -> None:
     async with running(MemoryStore()) as world:
@@ -50,6 +52,7 @@ async def test_a_new_report_is_sent_at_the_instant_it_arrives() -> None:
     assert world.sender.times("r000") == [arrived]
 
 
+@pytest.mark.proves("H1.14")
 @pytest.mark.parametrize("hung", [1, 2, 3, 4])
 @in_virtual_time
 async def test_hung_uploads_cost_their_own_slots_only(hung: int) -> None:
@@ -94,6 +97,7 @@ async def test_a_hundred_producers_at_once_are_all_served() -> None:
     assert sorted(world.told.sents) == ids(100)
 
 
+@pytest.mark.proves("H1.9")
 @in_virtual_time
 async def test_a_report_of_the_same_id_waits_for_the_one_in_flight() -> None:
     async with running(MemoryStore("r000", "r000"), taking(5.0), max_concurrent=5) as world:
@@ -102,6 +106,7 @@ async def test_a_report_of_the_same_id_waits_for_the_one_in_flight() -> None:
     assert world.sender.times("r000") == [started, started + 5]
 
 
+@pytest.mark.proves("H1.3")
 @in_virtual_time
 async def test_a_file_dropped_in_by_hand_is_found_within_half_a_minute() -> None:
     async with running(MemoryStore()) as world:

@@ -28,6 +28,7 @@ def refusing_credentials(until: float) -> Script:
     return script
 
 
+@pytest.mark.proves("H1.3")
 @in_virtual_time
 async def test_a_failed_report_is_tried_again_after_its_backoff_to_the_instant() -> None:
     async with running(MemoryStore("r"), failing(6), retry_cap_s=300) as world:
@@ -36,6 +37,7 @@ async def test_a_failed_report_is_tried_again_after_its_backoff_to_the_instant()
     assert [at - started for at in world.sender.times("r")] == [0, 30, 90, 210, 450, 750, 1050]
 
 
+@pytest.mark.proves("H1.3")
 @in_virtual_time
 async def test_the_servers_wish_is_waited_for_first() -> None:
     async with running(MemoryStore("r"), failing(1, not_before_s=100)) as world:
@@ -44,6 +46,7 @@ async def test_the_servers_wish_is_waited_for_first() -> None:
     assert [at - started for at in world.sender.times("r")] == [0, 130]
 
 
+@pytest.mark.proves("H1.4")
 @in_virtual_time
 async def test_after_ten_attempts_it_is_in_failed_with_its_story() -> None:
     async with running(MemoryStore("r"), failing()) as world:
@@ -63,6 +66,7 @@ async def test_each_failure_is_told_with_its_reason_and_the_last_as_final(caplog
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING", "ERROR"]
 
 
+@pytest.mark.proves("H1.3")
 @in_virtual_time
 async def test_attempts_survive_a_restart() -> None:
     store = MemoryStore("r")
@@ -84,6 +88,7 @@ async def test_after_a_restart_nothing_waits_for_its_backoff() -> None:
     assert after.sender.times("r") == [started]
 
 
+@pytest.mark.proves("H1.10")
 @in_virtual_time
 async def test_a_failing_report_holds_back_nobody() -> None:
     async def script(report_id: str, _attempt: int) -> Decision:
@@ -95,6 +100,7 @@ async def test_a_failing_report_holds_back_nobody() -> None:
         assert sorted(map(int, world.told.sents)) == list(range(0, 100, 2))
 
 
+@pytest.mark.proves("H1.7")
 @in_virtual_time
 async def test_what_is_refused_for_good_is_in_failed_at_once() -> None:
     async def script(_report_id: str, _attempt: int) -> Decision:
@@ -116,6 +122,7 @@ async def test_sync_now_tries_what_waits_at_once() -> None:
     assert world.sender.times("r")[1] == asked
 
 
+@pytest.mark.proves("H1.12")
 @in_virtual_time
 async def test_a_wall_clock_that_jumps_changes_no_instant(monkeypatch: pytest.MonkeyPatch) -> None:
     jumps = itertools.cycle([0.0, 4e9, -1e9, 1.7e9])
@@ -126,6 +133,7 @@ async def test_a_wall_clock_that_jumps_changes_no_instant(monkeypatch: pytest.Mo
     assert [at - started for at in world.sender.times("r")] == [0, 30, 90, 210]
 
 
+@pytest.mark.proves("H1.7")
 @in_virtual_time
 async def test_refused_credentials_stop_the_sending_and_cost_no_attempt() -> None:
     async with running(MemoryStore(*"abcdefgh"), refusing_credentials(until=1e9), max_concurrent=3) as world:

@@ -64,6 +64,7 @@ async def test_a_delivered_report_that_cannot_be_moved_is_not_sent_again_but_mov
     assert world.told.sents == ["a"]
 
 
+@pytest.mark.proves("H1.5")
 @in_virtual_time
 async def test_a_delivered_report_that_cannot_be_moved_is_sent_again_after_a_restart() -> None:
     store = MemoryStore("a")

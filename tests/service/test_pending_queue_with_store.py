@@ -118,6 +118,7 @@ async def test_an_attempt_cut_off_is_in_the_history(tmp_path: Path) -> None:
         assert store.counts.in_flight == 0
 
 
+@pytest.mark.proves("H1.4")
 async def test_a_server_that_always_fails_leaves_the_report_in_failed_with_its_story(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         record = await store.accept(make_report())
@@ -131,6 +132,7 @@ async def test_a_server_that_always_fails_leaves_the_report_in_failed_with_its_s
         assert [final for _, _, final in told.failures] == [False, False, True]
 
 
+@pytest.mark.proves("H1.6")
 async def test_what_the_store_cannot_read_is_quarantined_and_holds_back_nobody(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         torn, whole = await store.accept(make_report()), await store.accept(make_report())

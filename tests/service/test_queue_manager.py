@@ -110,6 +110,7 @@ async def refusal_of(manager: QueueManager, source: Source) -> str:
     return "taken"
 
 
+@pytest.mark.proves("H5.2")
 async def test_a_full_queue_says_so_and_refuses(tmp_path: Path) -> None:
     async with opened(tmp_path, TWO) as store:
         manager = QueueManager(store)
@@ -122,6 +123,7 @@ async def test_a_full_queue_says_so_and_refuses(tmp_path: Path) -> None:
             await manager.submit(contents())
 
 
+@pytest.mark.proves("H5.3")
 async def test_oldest_first_gives_up_the_oldest_and_says_so(tmp_path: Path) -> None:
     async with opened(tmp_path, TWO) as store:
         manager = QueueManager(store, full_action=FullAction.OLDEST_FIRST)
@@ -133,6 +135,7 @@ async def test_oldest_first_gives_up_the_oldest_and_says_so(tmp_path: Path) -> N
         assert "evicted to make room" in ((await store.history(record, "failed")).last_error or "")
 
 
+@pytest.mark.proves("H5.1", "H5.3")
 async def test_oldest_first_under_a_stampede_keeps_the_limit_and_loses_nothing(tmp_path: Path) -> None:
     async with opened(tmp_path, TWO) as store:
         manager = QueueManager(store, full_action="oldest_first")
@@ -160,6 +163,7 @@ async def test_a_report_larger_than_the_queue_evicts_nobody(tmp_path: Path) -> N
         assert store.counts.evicted == 0
 
 
+@pytest.mark.proves("H5.3")
 async def test_pause_tells_watchers_when_it_is_full_and_when_there_is_room(tmp_path: Path) -> None:
     async with opened(tmp_path, TWO) as store:
         manager = QueueManager(store, full_action="pause")
@@ -209,6 +213,7 @@ async def test_a_critical_error_is_logged_and_told(tmp_path: Path, caplog: pytes
         assert (heard, caplog.records[-1].levelno) == ([error], logging.CRITICAL)
 
 
+@pytest.mark.proves("H1.4")
 async def test_failed_reports_are_retried_and_discarded_by_hand(tmp_path: Path) -> None:
     async with opened(tmp_path, StoreLimits(max_reports=1)) as store:
         manager = QueueManager(store, full_action="oldest_first")

@@ -117,18 +117,21 @@ def reason_of(found: Answer, request: Request = REQUEST) -> str:
     return decision.reason
 
 
+@pytest.mark.proves("H1.13")
 @pytest.mark.parametrize("case", RECEIPTS)
 def test_a_receipt_is_proof(case: str) -> None:
     status, headers, body = RECEIPTS[case]
     assert decide(answer(status, body, headers), REQUEST, now=NOW) == Sent()
 
 
+@pytest.mark.proves("H1.13")
 @pytest.mark.parametrize("case", RECEIPTS)
 def test_a_receipt_that_breaks_off_is_no_proof(case: str) -> None:
     status, headers, body = RECEIPTS[case]
     assert isinstance(decide(answer(status, body, headers, complete=False), REQUEST, now=NOW), RetryLater)
 
 
+@pytest.mark.proves("H1.13")
 @pytest.mark.parametrize("case", NO_RECEIPTS)
 def test_anything_else_under_2xx_is_no_proof_and_says_why(case: str) -> None:
     status, headers, body, why = NO_RECEIPTS[case]
@@ -137,6 +140,7 @@ def test_anything_else_under_2xx_is_no_proof_and_says_why(case: str) -> None:
     assert why in decision.reason
 
 
+@pytest.mark.proves("H1.7")
 @pytest.mark.parametrize("status", [400, 404, 409, 413, 422])
 @pytest.mark.parametrize(
     "body", ['{"message":"no good"}', '{"Message":"no good"}', '{"error":"no good"}', '{"error":{"message":"no good"}}',
@@ -149,21 +153,25 @@ def test_a_refusal_is_for_good_and_carries_the_servers_words(status: int, body: 
     assert decision.reason.endswith(": no good")
 
 
+@pytest.mark.proves("H1.7")
 @pytest.mark.parametrize("status", [401, 403, 407])
 def test_refused_credentials_pause(status: int) -> None:
     assert isinstance(decide(answer(status, '{"message":"who?"}'), REQUEST, now=NOW), PauseForCredentials)
 
 
+@pytest.mark.proves("H1.3")
 @pytest.mark.parametrize("status", LATER)
 def test_every_other_status_is_tried_again(status: int) -> None:
     assert isinstance(decide(answer(status, f'[{{"ID":"{OURS}"}}]'), REQUEST, now=NOW), RetryLater)
 
 
+@pytest.mark.proves("H1.7")
 @pytest.mark.parametrize("words", DUPLICATES)
 def test_a_409_that_says_the_report_is_there_counts_as_sent(words: str) -> None:
     assert decide(answer(409, json.dumps({"message": words})), REQUEST, now=NOW) == Sent(duplicate=True)
 
 
+@pytest.mark.proves("H1.7")
 @pytest.mark.parametrize("words", OTHER_CONFLICTS)
 def test_a_409_that_says_anything_else_is_a_refusal(words: str) -> None:
     assert isinstance(decide(answer(409, json.dumps({"message": words})), REQUEST, now=NOW), Rejected)
@@ -184,6 +192,7 @@ def test_a_redirect_is_named_without_what_may_be_secret() -> None:
     assert " to https://login.example/start;" in reason_of(answer(302, headers={"location": target}))
 
 
+@pytest.mark.proves("H1.3")
 @pytest.mark.parametrize(
     ("headers", "wish"),
     [
@@ -208,6 +217,7 @@ def test_retry_after_is_read_in_both_forms_and_bounded(headers: dict[str, str], 
     assert retry_after_s(headers, NOW) == wish
 
 
+@pytest.mark.proves("H1.12")
 @pytest.mark.parametrize("wrong_by", [timedelta(days=-3650), timedelta(0), timedelta(days=3650)])
 def test_a_retry_after_date_counts_from_the_answers_own_date(wrong_by: timedelta) -> None:
     """A wrong clock on this computer cannot matter (H1.12)."""
@@ -243,11 +253,13 @@ def test_no_answer_can_raise_and_every_reason_is_one_short_line(
     assert len(reason) < WORDS_LENGTH_MAX + 120
 
 
+@pytest.mark.proves("H1.3")
 def test_the_limit_of_the_wait_doubles_up_to_the_cap() -> None:
     backoff = Backoff(30.0, 600.0)
     assert [backoff.limit_s(attempt) for attempt in range(1, 8)] == [30, 60, 120, 240, 480, 600, 600]
 
 
+@pytest.mark.proves("H1.3")
 def test_the_wait_is_spread_over_its_whole_limit() -> None:
     backoff, source = Backoff(30.0, 600.0), random.Random(1)
     waits = [backoff.delay_s(3, source) for _ in range(1000)]

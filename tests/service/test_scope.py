@@ -88,6 +88,7 @@ async def test_h2_3_a_hanging_step_costs_its_own_time_only() -> None:
     assert now() - began == pytest.approx(4.5)
 
 
+@pytest.mark.proves("C1.5")
 @in_virtual_time
 async def test_c1_5_all_steps_hang_and_the_whole_still_ends_in_time_with_a_share_for_each() -> None:
     scope, began = new_scope(), now()
@@ -97,6 +98,7 @@ async def test_c1_5_all_steps_hang_and_the_whole_still_ends_in_time_with_a_share
     assert now() - began <= 10
 
 
+@pytest.mark.proves("C1.5")
 @in_virtual_time
 async def test_c1_5_a_share_is_kept_for_the_last_step_however_many_hang_before_it() -> None:
     scope = new_scope()

@@ -103,6 +103,7 @@ def later(seconds: float, call: Callable[[], object]) -> None:
     asyncio.get_running_loop().call_later(seconds, call)
 
 
+@pytest.mark.proves("C1.1")
 @in_virtual_time
 async def test_c1_1_intake_has_ended_before_the_stop_first_waits() -> None:
     service = Service([5])
@@ -112,6 +113,7 @@ async def test_c1_1_intake_has_ended_before_the_stop_first_waits() -> None:
     await stop
 
 
+@pytest.mark.proves("C1.2")
 @pytest.mark.parametrize("ends_at", [[], [1.0], [59.9], [0.5, 30.0, 59.9]])
 @in_virtual_time
 async def test_c1_2_the_stop_ends_the_instant_the_last_upload_ends(ends_at: list[float]) -> None:
@@ -120,6 +122,7 @@ async def test_c1_2_the_stop_ends_the_instant_the_last_upload_ends(ends_at: list
     assert report.duration_s == pytest.approx(max(ends_at, default=0.0))
 
 
+@pytest.mark.proves("C1.3")
 @in_virtual_time
 async def test_c1_3_what_outlives_the_window_is_cancelled_at_its_end() -> None:
     report = await Service([30, 1000], pending=1).shutdown().run()
@@ -128,6 +131,7 @@ async def test_c1_3_what_outlives_the_window_is_cancelled_at_its_end() -> None:
     assert report.left_behind == ()
 
 
+@pytest.mark.proves("C1.4")
 @in_virtual_time
 async def test_c1_4_work_that_ignores_its_cancellation_is_named_and_does_not_hold_the_stop(
     caplog: pytest.LogCaptureFixture,
@@ -138,6 +142,7 @@ async def test_c1_4_work_that_ignores_its_cancellation_is_named_and_does_not_hol
     assert "left behind: upload 1" in caplog.text
 
 
+@pytest.mark.proves("C1.4")
 @pytest.mark.parametrize("hanging", [{"wait_idle"}, {"cancel_work"}, {"close"}, {"wait_idle", "cancel_work", "close"}])
 @pytest.mark.parametrize("limits", [(60, 120), (120, 120), (0, 120), (0.5, 1)])
 @in_virtual_time
@@ -153,6 +158,7 @@ async def test_c1_4_steps_that_hang_and_ignore_cancellation_do_not_hold_the_stop
     await asyncio.sleep(1)
 
 
+@pytest.mark.proves("C1.5")
 @in_virtual_time
 async def test_c1_5_it_says_how_many_reports_are_still_pending(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
@@ -161,6 +167,7 @@ async def test_c1_5_it_says_how_many_reports_are_still_pending(caplog: pytest.Lo
     assert "7 reports still pending, will be retried at the next start" in caplog.text
 
 
+@pytest.mark.proves("C1.5")
 @pytest.mark.parametrize("broken", ["stop_intake", "wait_idle", "cancel_work", "pending", "close"])
 @in_virtual_time
 async def test_c1_5_an_error_in_any_step_is_reported_and_every_other_step_runs(broken: str) -> None:
@@ -172,6 +179,7 @@ async def test_c1_5_an_error_in_any_step_is_reported_and_every_other_step_runs(b
     assert any("ValueError: planted" in text for text in report.errors)
 
 
+@pytest.mark.proves("C1.5")
 @in_virtual_time
 async def test_c1_5_each_component_that_fails_to_close_is_named() -> None:
     service = Service()
@@ -180,6 +188,7 @@ async def test_c1_5_each_component_that_fails_to_close_is_named() -> None:
     assert report.errors == ("ipc: ValueError: one", "http: OSError: two")
 
 
+@pytest.mark.proves("C1.7")
 @in_virtual_time
 async def test_c1_7_a_second_request_goes_straight_to_the_forced_phase() -> None:
     service = Service([1000])
@@ -191,6 +200,7 @@ async def test_c1_7_a_second_request_goes_straight_to_the_forced_phase() -> None
     assert report.duration_s == pytest.approx(5)
 
 
+@pytest.mark.proves("C1.7")
 @in_virtual_time
 async def test_c1_7_a_second_request_at_the_very_end_of_the_window_does_no_harm() -> None:
     service = Service([1000])
@@ -202,6 +212,7 @@ async def test_c1_7_a_second_request_at_the_very_end_of_the_window_does_no_harm(
     assert now() - began == pytest.approx(60)
 
 
+@pytest.mark.proves("C1.7")
 @in_virtual_time
 async def test_c1_7_a_second_request_before_the_first_was_acted_on_counts() -> None:
     service = Service([1000])
@@ -210,6 +221,7 @@ async def test_c1_7_a_second_request_before_the_first_was_acted_on_counts() -> N
     assert (await shutdown.run()).duration_s == pytest.approx(0)
 
 
+@pytest.mark.proves("C1.7")
 @in_virtual_time
 async def test_c1_7_an_impatient_stop_with_nothing_in_flight_is_clean() -> None:
     shutdown = Service().shutdown()
@@ -217,6 +229,7 @@ async def test_c1_7_an_impatient_stop_with_nothing_in_flight_is_clean() -> None:
     assert (await shutdown.run()).exit_code == EXIT_CLEAN
 
 
+@pytest.mark.proves("C1.8")
 @in_virtual_time
 async def test_c1_8_concurrent_and_later_calls_share_one_shutdown() -> None:
     service = Service([5])
@@ -226,6 +239,7 @@ async def test_c1_8_concurrent_and_later_calls_share_one_shutdown() -> None:
     assert service.calls.count("close") == 1
 
 
+@pytest.mark.proves("C1.8")
 @in_virtual_time
 async def test_c1_8_a_cancelled_caller_does_not_stop_the_shutdown() -> None:
     shutdown = Service([5]).shutdown()
@@ -235,6 +249,7 @@ async def test_c1_8_a_cancelled_caller_does_not_stop_the_shutdown() -> None:
     assert (await shutdown.run()).duration_s == pytest.approx(5)
 
 
+@pytest.mark.proves("C1.8")
 @in_virtual_time
 async def test_c1_8_a_shutdown_that_is_cancelled_itself_hurries_and_still_closes() -> None:
     """A loop that is torn down cancels every task, this one too."""
@@ -250,6 +265,7 @@ async def test_c1_8_a_shutdown_that_is_cancelled_itself_hurries_and_still_closes
     assert report.duration_s == pytest.approx(1)
 
 
+@pytest.mark.proves("C1.12")
 @in_virtual_time
 async def test_c1_12_progress_tells_phase_in_flight_and_seconds_left_at_every_poll_and_change() -> None:
     seen: list[tuple[float, ShutdownProgress]] = []
@@ -273,6 +289,7 @@ async def test_c1_12_progress_tells_phase_in_flight_and_seconds_left_at_every_po
     ]
 
 
+@pytest.mark.proves("C1.12")
 @in_virtual_time
 async def test_c1_12_the_report_has_the_duration_of_each_phase() -> None:
     report = await Service([1000]).shutdown(ShutdownLimits(graceful_s=4)).run()
@@ -296,6 +313,7 @@ async def test_its_state_speaks() -> None:
     assert (shutdown.progress.phase, shutdown.is_requested) == (ShutdownPhase.NOT_REQUESTED, False)
 
 
+@pytest.mark.proves("C1.12")
 @given(st.floats(min_value=0.01, max_value=10_000), st.floats(min_value=0, max_value=1))
 def test_c1_12_every_window_leaves_time_to_cancel_and_to_close(force_s: float, share: float) -> None:
     limits = ShutdownLimits(graceful_s=force_s * share, force_s=force_s)
@@ -303,6 +321,7 @@ def test_c1_12_every_window_leaves_time_to_cancel_and_to_close(force_s: float, s
     assert limits.graceful_until_s <= limits.graceful_s
 
 
+@pytest.mark.proves("C1.12")
 def test_c1_12_the_default_windows_give_the_whole_graceful_minute() -> None:
     assert (ShutdownLimits().graceful_until_s, ShutdownLimits().forced_until_s) == (60, 110)
 
@@ -325,15 +344,18 @@ def after(*forced: bool) -> ForcedShutdowns:
     return memory
 
 
+@pytest.mark.proves("C1.12")
 def test_c1_12_three_forced_shutdowns_in_a_row_are_told() -> None:
     assert "found the last 3 forced" in str(after(True, True, True).sentence)
 
 
+@pytest.mark.proves("C1.12")
 @pytest.mark.parametrize("history", [(), (True, True), (True, True, False, True, True), (True, True, True, False)])
 def test_c1_12_fewer_in_a_row_are_not(history: tuple[bool, ...]) -> None:
     assert after(*history).sentence is None
 
 
+@pytest.mark.proves("C1.12")
 @pytest.mark.parametrize(
     "garbage",
     [b"", b"\xff", b"{}", b"[]", b"3", b"null", b"[" * 100_000, b'{"forced_shutdowns_in_a_row": true}']

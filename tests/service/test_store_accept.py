@@ -46,6 +46,7 @@ async def accept_all(store: ReportStore, reports: list[Report]) -> list[BaseExce
     return [one if isinstance(one, BaseException) else None for one in found]
 
 
+@pytest.mark.proves("H1.1")
 async def test_the_file_in_pending_is_the_report_byte_for_byte(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         report = make_report(pad="æøå")
@@ -54,6 +55,7 @@ async def test_the_file_in_pending_is_the_report_byte_for_byte(tmp_path: Path) -
         assert (record.report_id, record.priority) == (report.id, 3)
 
 
+@pytest.mark.proves("H1.1")
 async def test_nothing_is_acknowledged_before_contents_and_name_are_synced(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         with recorded("write", "fsync", "rename") as calls:
@@ -70,6 +72,7 @@ async def test_64_producers_share_the_sync_of_the_folder(tmp_path: Path, disk: D
         assert calls.count("fsync") == (1 if disk.can_sync_filesystem else 65)
 
 
+@pytest.mark.proves("H1.9", "H1.10")
 @pytest.mark.parametrize("disk", [Disk(), disk_without_syncfs()], ids=repr)
 async def test_100_producers_are_all_accepted_in_their_order(tmp_path: Path, disk: Disk) -> None:
     async with opened(tmp_path, disk=disk) as store:
@@ -78,6 +81,7 @@ async def test_100_producers_are_all_accepted_in_their_order(tmp_path: Path, dis
         assert (records(tmp_path / "pending"), take_all(store)) == ([r.body for r in reports], [r.id for r in reports])
 
 
+@pytest.mark.proves("H1.2")
 async def test_a_report_cannot_be_taken_before_it_is_durable(tmp_path: Path) -> None:
     async with opened(tmp_path) as store, asyncio.TaskGroup() as group:
         accepting = group.create_task(store.accept(make_report()))
@@ -90,6 +94,7 @@ async def test_a_report_cannot_be_taken_before_it_is_durable(tmp_path: Path) -> 
         assert seen == [True]
 
 
+@pytest.mark.proves("H1.15")
 async def test_the_same_report_twice_is_two_records(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         report = make_report()
@@ -98,6 +103,7 @@ async def test_the_same_report_twice_is_two_records(tmp_path: Path) -> None:
         assert records(tmp_path / "pending") == [report.body, other.body]
 
 
+@pytest.mark.proves("H1.8")
 @pytest.mark.parametrize("number", FAULTS)
 @pytest.mark.parametrize("call", ["open", "write", "fsync", "rename"])
 @pytest.mark.parametrize("producers", [1, 3, 8])
@@ -112,6 +118,7 @@ async def test_a_disk_error_is_raised_and_leaves_nothing(
         assert (names(tmp_path / "pending"), store.counts.pending, store.can_accept()) == ([], 0, None)
 
 
+@pytest.mark.proves("H1.8")
 @pytest.mark.parametrize("call", ["open", "write", "fsync", "rename"])
 async def test_when_the_fault_ends_accepting_works_again(tmp_path: Path, call: str) -> None:
     async with opened(tmp_path) as store:
@@ -132,6 +139,7 @@ async def test_a_failing_syncfs_falls_back_to_syncing_each(tmp_path: Path) -> No
         assert calls.count("fsync") == 9
 
 
+@pytest.mark.proves("H1.8")
 @pytest.mark.parametrize("call", ["open", "rename"])
 async def test_one_bad_file_in_a_batch_is_its_own_producers_error(tmp_path: Path, call: str) -> None:
     async with opened(tmp_path) as store:
@@ -142,6 +150,7 @@ async def test_one_bad_file_in_a_batch_is_its_own_producers_error(tmp_path: Path
         assert records(tmp_path / "pending") == [r.body for r in reports if r is not reports[3]]
 
 
+@pytest.mark.proves("H1.8")
 async def test_a_folder_that_cannot_be_synced_keeps_none_of_the_batch(tmp_path: Path) -> None:
     pending = str(tmp_path / "pending")
     async with opened(tmp_path) as store:
@@ -194,6 +203,7 @@ async def test_a_producer_cancelled_before_the_commit_gives_its_place_back(tmp_p
         assert store.counts.pending == 1
 
 
+@pytest.mark.proves("H5.1")
 async def test_64_producers_racing_for_the_last_place_get_one(tmp_path: Path) -> None:
     async with opened(tmp_path, StoreLimits(max_reports=5)) as store:
         await accept_all(store, [make_report() for _ in range(4)])
@@ -202,6 +212,7 @@ async def test_64_producers_racing_for_the_last_place_get_one(tmp_path: Path) ->
         assert (store.counts.pending, store.counts.highest, store.counts.refused) == (5, 5, 63)
 
 
+@pytest.mark.proves("H5.2")
 async def test_a_refusal_tells_size_and_limit_and_writes_nothing(tmp_path: Path) -> None:
     async with opened(tmp_path, StoreLimits(max_reports=1)) as store:
         await store.accept(make_report())
@@ -210,6 +221,7 @@ async def test_a_refusal_tells_size_and_limit_and_writes_nothing(tmp_path: Path)
         assert (refused.value.size, refused.value.limit, calls.seen) == (1, 1, [])
 
 
+@pytest.mark.proves("H5.1")
 async def test_what_is_in_flight_or_waits_for_a_retry_counts(tmp_path: Path) -> None:
     async with opened(tmp_path, StoreLimits(max_reports=2)) as store:
         await accept_all(store, [make_report(), make_report()])
@@ -220,6 +232,7 @@ async def test_what_is_in_flight_or_waits_for_a_retry_counts(tmp_path: Path) -> 
         assert isinstance(store.can_accept(), QueueFullError)
 
 
+@pytest.mark.proves("H5.4")
 async def test_a_place_is_free_as_soon_as_a_report_has_left(tmp_path: Path) -> None:
     async with opened(tmp_path, StoreLimits(max_reports=1)) as store:
         await store.accept(make_report())
@@ -233,11 +246,13 @@ async def test_a_place_is_free_as_soon_as_a_report_has_left(tmp_path: Path) -> N
         await store.accept(make_report())
 
 
+@pytest.mark.proves("H5.1")
 async def test_zero_is_without_limit(tmp_path: Path) -> None:
     async with opened(tmp_path, StoreLimits(max_reports=0)) as store:
         assert await accept_all(store, [make_report() for _ in range(3)]) == [None] * 3
 
 
+@pytest.mark.proves("H5.5")
 async def test_a_limit_in_bytes_holds(tmp_path: Path) -> None:
     report = make_report()
     async with opened(tmp_path, StoreLimits(max_bytes=3 * len(report.body))) as store:
@@ -248,6 +263,7 @@ async def test_a_limit_in_bytes_holds(tmp_path: Path) -> None:
         ]
 
 
+@pytest.mark.proves("H5.5")
 async def test_the_disk_space_to_be_kept_free_is_kept_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     report = make_report()
     free = 1000 + 2 * len(report.body)
@@ -258,6 +274,7 @@ async def test_the_disk_space_to_be_kept_free_is_kept_free(tmp_path: Path, monke
         assert (len(names(tmp_path / "pending")), store.counts.refused) == (2, 1)
 
 
+@pytest.mark.proves("H5.5")
 async def test_a_full_disk_is_seen_and_so_is_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: Usage(0, 0, 10))
     async with opened(tmp_path, StoreLimits(min_free_disk_bytes=1000)) as store:
@@ -281,6 +298,7 @@ async def test_a_priority_outside_its_range_is_refused(tmp_path: Path, priority:
             await store.accept(make_report(), priority=priority)
 
 
+@pytest.mark.proves("H1.10", "H1.12")
 async def test_order_survives_a_clock_that_jumps_back(tmp_path: Path) -> None:
     clock = SetClock()
     reports = [make_report() for _ in range(3)]

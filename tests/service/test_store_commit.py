@@ -91,6 +91,25 @@ async def test_who_comes_during_a_batch_waits_for_the_next(workers: Workers, pla
     assert plan.sizes == [1, 2]
 
 
+async def test_who_was_just_woken_may_come_again_into_the_next_batch(workers: Workers, plan: Plan) -> None:
+    """Else a lone producer and the others would take turns for ever, and share no sync."""
+    commit = GroupCommit("test", workers, plan)
+    plan.gate.clear()
+
+    async def producer() -> None:
+        await commit.do(Entry())
+        await commit.do(Entry())
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(producer())
+        await plan.begun.wait()
+        for _ in range(2):
+            group.create_task(producer())
+        await asyncio.sleep(0)
+        plan.gate.set()
+    assert plan.sizes == [1, 3, 2]
+
+
 async def test_the_bookkeeping_of_a_cancelled_producer_is_done_all_the_same(workers: Workers, plan: Plan) -> None:
     commit = GroupCommit("test", workers, plan)
     plan.gate.clear()

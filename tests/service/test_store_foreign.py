@@ -60,6 +60,7 @@ CASES = [
 CASE_IDS = [f"{kind} {place}" for kind in BROKEN | NO_FILES for place in "ab"] + [f"{kind} c" for kind in NO_FILES]
 
 
+@pytest.mark.proves("H1.6")
 @pytest.mark.parametrize(("name", "make"), CASES, ids=CASE_IDS)
 async def test_a_start_puts_it_into_quarantine_as_it_is_with_the_reason(
     tmp_path: Path, make: Callable[[Path], object], name: str
@@ -78,6 +79,7 @@ async def test_a_start_puts_it_into_quarantine_as_it_is_with_the_reason(
     assert (tmp_path / "outside.json").exists()
 
 
+@pytest.mark.proves("H1.6")
 @pytest.mark.parametrize("make", BROKEN.values(), ids=BROKEN)
 async def test_a_broken_record_is_found_when_it_is_taken(tmp_path: Path, make: Callable[[Path], object]) -> None:
     async with opened(tmp_path, SMALL) as store:
@@ -91,6 +93,7 @@ async def test_a_broken_record_is_found_when_it_is_taken(tmp_path: Path, make: C
         assert names(tmp_path / "quarantine") == [record.name, f"{record.name}.reason.json"]
 
 
+@pytest.mark.proves("H1.6")
 async def test_a_record_is_never_read_torn_whatever_its_length(tmp_path: Path) -> None:
     report = make_report()
     async with opened(tmp_path) as store:
@@ -103,6 +106,7 @@ async def test_a_record_is_never_read_torn_whatever_its_length(tmp_path: Path) -
         assert store.counts.quarantined == len(report.body)
 
 
+@pytest.mark.proves("H1.6")
 @pytest.mark.parametrize("swap", [os.mkfifo, lambda path: path.symlink_to("/etc/hostname"), os.mkdir])
 async def test_a_record_exchanged_for_something_else_is_found_when_it_is_taken(
     tmp_path: Path, swap: Callable[[Path], object]
@@ -179,6 +183,7 @@ async def test_a_crash_while_adopting_makes_no_second_report(tmp_path: Path) -> 
         assert (first == second, dropped.exists()) == (True, False)
 
 
+@pytest.mark.proves("H1.15")
 async def test_the_same_contents_under_two_names_are_two_reports(tmp_path: Path) -> None:
     dropped = contents(with_id=False)
     async with opened(tmp_path) as store:
@@ -200,6 +205,7 @@ async def test_a_file_still_being_written_is_left_until_it_is_whole(tmp_path: Pa
         assert records(tmp_path / "pending") == [whole]
 
 
+@pytest.mark.proves("H1.6")
 async def test_a_file_that_stays_torn_goes_to_quarantine_at_the_second_scan(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         (tmp_path / "pending" / "torn.json").write_bytes(b"{")
@@ -207,6 +213,7 @@ async def test_a_file_that_stays_torn_goes_to_quarantine_at_the_second_scan(tmp_
         assert (await store.scan()).quarantined == 1
 
 
+@pytest.mark.proves("H1.6", "H1.15")
 async def test_names_in_quarantine_are_never_overwritten(tmp_path: Path) -> None:
     for number in range(3):
         (tmp_path / "pending").mkdir(exist_ok=True)
@@ -268,6 +275,7 @@ async def test_a_broken_record_that_cannot_be_moved_is_not_taken_again_and_again
         assert (store.counts.quarantined, store.counts.skipped) == (1, 0)
 
 
+@pytest.mark.proves("H1.6")
 async def test_a_file_nobody_may_read_goes_to_quarantine(tmp_path: Path) -> None:
     def refused(path: str) -> bool:
         return path.endswith("secret.json")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
+import os
+import threading
 from datetime import timedelta
 from pathlib import Path
 
@@ -25,8 +28,9 @@ async def taken(store: ReportStore, **more: str) -> Record:
 
 
 async def failed(store: ReportStore, reason: str = "HTTP 400: no such process") -> Record:
-    """Accept a report and give it up."""
+    """Accept a report and give it up after one attempt."""
     record = await taken(store)
+    await store.record_attempt(record, "refused")
     await store.mark_failed(record, reason)
     return record
 
@@ -69,6 +73,7 @@ async def test_a_failing_move_keeps_the_record(tmp_path: Path) -> None:
         assert (store.counts.pending, take_all(store)) == (1, [record.report_id])
 
 
+@pytest.mark.proves("H1.15")
 async def test_nothing_is_overwritten_in_failed(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         record = await taken(store)
@@ -95,6 +100,7 @@ async def test_attempts_are_counted_beside_the_record_which_stays_as_it_is(tmp_p
         assert (before.st_mtime_ns, before.st_ino) == (after.st_mtime_ns, after.st_ino)
 
 
+@pytest.mark.proves("H1.3")
 async def test_attempts_survive_a_restart(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         record = await taken(store)
@@ -122,6 +128,7 @@ async def test_a_torn_sidecar_costs_the_story_and_not_the_report(tmp_path: Path,
         assert (await store.read(record)).startswith(b"{")
 
 
+@pytest.mark.proves("H1.4")
 async def test_a_failed_record_has_its_whole_story_beside_it(tmp_path: Path) -> None:
     clock = SetClock()
     async with opened(tmp_path, clock=clock) as store:
@@ -161,6 +168,7 @@ async def test_a_failure_that_cannot_be_saved_is_critical_and_keeps_the_record(t
         assert (store.counts.pending, store.counts.failed) == (0, 1)
 
 
+@pytest.mark.proves("H1.4")
 async def test_a_retry_by_hand_goes_behind_the_others_with_its_attempts_at_zero(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         record = await failed(store)
@@ -169,7 +177,9 @@ async def test_a_retry_by_hand_goes_behind_the_others_with_its_attempts_at_zero(
         assert take_all(store) == [waiting.report_id, record.report_id]
         (again,) = [one for one in await store.list_records() if one.report_id == record.report_id]
         assert await store.record_attempt(again, "refused") == 1
-        assert [event.what for event in (await store.history(again)).events] == ["failed", "retry", "attempt"]
+        assert [event.what for event in (await store.history(again)).events] == [
+            "attempt", "failed", "retry", "attempt",
+        ]  # fmt: skip
         assert (names(tmp_path / "failed"), store.counts.failed) == ([], 0)
 
 
@@ -190,6 +200,7 @@ async def test_a_retry_by_hand_that_the_disk_refuses_gives_the_place_back(tmp_pa
         assert (store.counts.failed, store.can_accept()) == (1, None)
 
 
+@pytest.mark.proves("H1.4")
 async def test_a_discard_by_hand_removes_record_and_story_for_good(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         record, other = await failed(store), await failed(store)
@@ -205,6 +216,7 @@ async def test_an_unknown_id_is_named(tmp_path: Path, action: str) -> None:
             await getattr(store, action)("0815")
 
 
+@pytest.mark.proves("H1.11")
 async def test_pruning_removes_what_was_sent_before_and_nothing_else(tmp_path: Path) -> None:
     clock = SetClock()
     async with opened(tmp_path, clock=clock) as store:
@@ -224,6 +236,7 @@ async def test_pruning_removes_what_was_sent_before_and_nothing_else(tmp_path: P
         assert (len(await store.list_records()), len(await store.list_records("failed"))) == (1, 1)
 
 
+@pytest.mark.proves("H1.11")
 @pytest.mark.parametrize("jump", [timedelta(days=-1), timedelta(days=-3650)])
 async def test_a_clock_that_jumped_back_prunes_nothing(tmp_path: Path, jump: timedelta) -> None:
     clock = SetClock()
@@ -232,6 +245,7 @@ async def test_a_clock_that_jumped_back_prunes_nothing(tmp_path: Path, jump: tim
         assert await store.prune_sent(clock.instant + jump) == 0
 
 
+@pytest.mark.proves("H5.3")
 async def test_eviction_moves_the_oldest_to_failed_with_the_reason(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         oldest = await store.accept(make_report(), priority=1)
@@ -245,6 +259,31 @@ async def test_nothing_is_evicted_while_all_are_in_flight(tmp_path: Path) -> Non
     async with opened(tmp_path) as store:
         await taken(store)
         assert await store.evict_oldest("no room") is None
+
+
+async def test_a_record_that_is_being_evicted_cannot_be_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its retry may fall due while it moves."""
+    moving, go_on = threading.Event(), threading.Event()
+    rename = os.rename  # noqa: TID251 - the call is held up, not made
+
+    def held(source: str, target: str) -> None:
+        moving.set()
+        assert go_on.wait(5), "the test lets it go on"
+        rename(source, target)
+
+    async with opened(tmp_path) as store:
+        record = await taken(store)
+        store.defer(record)
+        monkeypatch.setattr(os, "rename", held)
+        async with asyncio.TaskGroup() as group:
+            evicting = group.create_task(store.evict_oldest("no room"))
+            await asyncio.to_thread(moving.wait, 5)
+            store.release(record)
+            assert store.take() is None
+            go_on.set()
+        assert (evicting.result(), store.counts.pending) == (record, 0)
 
 
 async def test_an_eviction_that_fails_leaves_the_record_waiting(tmp_path: Path) -> None:

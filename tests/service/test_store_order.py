@@ -51,6 +51,7 @@ def test_a_name_tells_its_record(sequence: int, priority: int, report_id: uuid.U
     assert parse_pending_name(record.name) == (sequence, str(report_id), priority, 300)
 
 
+@pytest.mark.proves("H1.12", "H1.15")
 @given(st.lists(st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(2800, 1, 1)), min_size=2))
 def test_names_sort_by_arrival_whatever_the_clock_says(instants: list[datetime]) -> None:
     sequence = Sequence()
@@ -108,6 +109,7 @@ def test_only_what_we_write_aside_is_a_leftover(name: str, truth: bool) -> None:
     assert is_leftover(name) is truth
 
 
+@pytest.mark.proves("H1.10")
 def test_first_in_first_out() -> None:
     assert taken(filled(entry(3), entry(1), entry(2))) == [1, 2, 3]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pywats_reliability.disk import Disk
-from pywats_reliability.errors import QueueFullError, StoreLockedError
+from pywats_reliability.errors import DiskError, QueueFullError, StoreLockedError
 from pywats_reliability.store import Recovery, ReportStore, StoreLimits
 from tests.service.store_world import SetClock, failing, make_report, names, opened, recorded, records, take_all
 
@@ -51,6 +51,7 @@ async def test_what_was_in_flight_is_due_at_once_in_its_old_order(tmp_path: Path
         assert take_all(store) == ids
 
 
+@pytest.mark.proves("H1.10", "H1.12")
 async def test_order_survives_a_restart_with_the_clock_set_back(tmp_path: Path) -> None:
     ids = await fill(tmp_path, 2)
     clock = SetClock()
@@ -116,6 +117,7 @@ async def test_a_sidecar_whose_record_has_moved_on_is_removed(tmp_path: Path) ->
         assert (names(tmp_path / "pending"), store.counts.pending, store.counts.failed) == ([], 0, 1)
 
 
+@pytest.mark.proves("H5.1")
 async def test_a_folder_over_its_limit_keeps_everything_and_refuses_new_reports(tmp_path: Path) -> None:
     await fill(tmp_path, 3)
     async with opened(tmp_path, StoreLimits(max_reports=2)) as store:
@@ -129,6 +131,7 @@ async def test_a_folder_over_its_limit_keeps_everything_and_refuses_new_reports(
         await store.accept(make_report())
 
 
+@pytest.mark.proves("H1.15")
 async def test_two_records_of_the_same_instant_are_two(tmp_path: Path) -> None:
     """A copy by hand may carry an instant that is taken: it gets a name of its own."""
     async with opened(tmp_path) as store:
@@ -139,6 +142,7 @@ async def test_two_records_of_the_same_instant_are_two(tmp_path: Path) -> None:
         assert sorted(take_all(store)) == sorted([record.report_id, other.id])
 
 
+@pytest.mark.proves("H5.4")
 async def test_the_counts_are_those_of_the_folders(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await store.accept(make_report())
@@ -156,6 +160,7 @@ async def test_the_folders_are_for_their_owner_only(tmp_path: Path) -> None:
         assert {path.stat().st_mode & 0o777 for path in (tmp_path / "data").iterdir() if path.is_dir()} == {0o700}
 
 
+@pytest.mark.proves("H1.9")
 async def test_a_second_store_is_refused_and_hears_who_holds_the_folder(tmp_path: Path) -> None:
     async with opened(tmp_path):
         second = ReportStore(tmp_path, disk=Disk(), clock=SetClock())
@@ -170,6 +175,7 @@ async def test_a_closed_store_can_be_opened_by_another(tmp_path: Path) -> None:
     assert not (tmp_path / ".lock.holder").exists()
 
 
+@pytest.mark.proves("H1.9")
 async def test_the_lock_of_another_process_ends_with_its_kill(tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", HOLDER, str(tmp_path),
@@ -198,8 +204,9 @@ async def test_a_holder_that_does_not_introduce_itself_is_another_process(tmp_pa
 @pytest.mark.parametrize("call", ["open", "write", "fsync", "rename", "scandir", "listdir"])
 async def test_a_start_that_fails_leaves_the_folder_unlocked(tmp_path: Path, call: str) -> None:
     await fill(tmp_path, 1)
-    with failing(call) as failed, pytest.raises(Exception, match="could not"):
-        await ReportStore(tmp_path, disk=Disk(), clock=SetClock()).open()
+    store = ReportStore(tmp_path, disk=Disk(), clock=SetClock())
+    with failing(call) as failed, pytest.raises(DiskError):
+        await store.open()
     assert failed
     assert len(await fill(tmp_path, 1)) == 1
 
@@ -216,6 +223,7 @@ async def test_a_start_that_is_cancelled_leaves_the_folder_unlocked(tmp_path: Pa
     assert len(await fill(tmp_path, 1)) == 1
 
 
+@pytest.mark.proves("H5.4")
 async def test_a_scan_adopts_records_put_back_by_hand(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         record = await store.accept(make_report())
@@ -225,6 +233,7 @@ async def test_a_scan_adopts_records_put_back_by_hand(tmp_path: Path) -> None:
         assert (recovery.adopted, store.counts.pending, store.take()) == (1, 1, record)
 
 
+@pytest.mark.proves("H5.4")
 async def test_a_scan_forgets_what_was_removed_by_hand(tmp_path: Path) -> None:
     async with opened(tmp_path, StoreLimits(max_reports=2)) as store:
         record, other = await store.accept(make_report()), await store.accept(make_report())

@@ -16,6 +16,7 @@ from tests.service.supervised import FAILURES, errors, fail_with, failing, sever
 from tests.service.virtual_clock import in_virtual_time, now, timers_left
 
 
+@pytest.mark.proves("C2.1")
 @pytest.mark.parametrize("after_s", [0.0, 7.0], ids=["first tick", "later tick"])
 @pytest.mark.parametrize("kind", FAILURES)
 @in_virtual_time
@@ -31,6 +32,7 @@ async def test_c2_1_any_exception_is_logged_once_with_name_and_traceback_and_cou
         assert subject(supervisor).failures == 1
 
 
+@pytest.mark.proves("C2.2")
 @in_virtual_time
 async def test_c2_2_a_critical_failure_is_an_error_at_once_and_touches_no_other_task() -> None:
     async with supervised(failing(), critical=True) as supervisor:
@@ -41,6 +43,7 @@ async def test_c2_2_a_critical_failure_is_an_error_at_once_and_touches_no_other_
         assert supervisor.states()[2].heartbeats == 11  # The neighbour: at 0, 10, ... 100.
 
 
+@pytest.mark.proves("C2.3")
 @in_virtual_time
 async def test_c2_3_another_failure_degrades_and_names_the_task() -> None:
     async with supervised(failing()) as supervisor:
@@ -49,6 +52,7 @@ async def test_c2_3_another_failure_degrades_and_names_the_task() -> None:
         assert "subject" in supervisor.verdict.reasons[0]
 
 
+@pytest.mark.proves("C2.4")
 @in_virtual_time
 async def test_c2_4_a_requested_cancellation_is_no_error_and_not_counted(caplog: pytest.LogCaptureFixture) -> None:
     async with supervised(well) as supervisor:
@@ -58,6 +62,7 @@ async def test_c2_4_a_requested_cancellation_is_no_error_and_not_counted(caplog:
         assert (subject(supervisor).failures, errors(caplog)) == (0, [])
 
 
+@pytest.mark.proves("C2.4")
 @in_virtual_time
 async def test_c2_4_a_cancellation_that_nobody_requested_is_an_early_end(caplog: pytest.LogCaptureFixture) -> None:
     async def cancels_itself(_: Heartbeat) -> None:
@@ -69,6 +74,7 @@ async def test_c2_4_a_cancellation_that_nobody_requested_is_an_early_end(caplog:
         assert len(errors(caplog)) == 1
 
 
+@pytest.mark.proves("C2.4")
 @in_virtual_time
 async def test_c2_4_an_exception_during_a_requested_stop_is_logged_and_not_restarted(
     caplog: pytest.LogCaptureFixture,
@@ -87,6 +93,7 @@ async def test_c2_4_an_exception_during_a_requested_stop_is_logged_and_not_resta
         assert len(errors(caplog)) == 1
 
 
+@pytest.mark.proves("C2.5")
 @in_virtual_time
 async def test_c2_5_an_early_return_is_noticed_at_once() -> None:
     async def returns(_: Heartbeat) -> None:
@@ -98,6 +105,7 @@ async def test_c2_5_an_early_return_is_noticed_at_once() -> None:
         assert "found that it returned" in str(subject(supervisor).last_error)
 
 
+@pytest.mark.proves("C2.5")
 @in_virtual_time
 async def test_c2_5_the_monitor_notices_an_end_that_no_callback_told() -> None:
     async with supervised(failing(after_s=5)) as supervisor:
@@ -124,6 +132,7 @@ class FlawedMonitor(Supervisor):
         await self._flaw()
 
 
+@pytest.mark.proves("C2.6")
 @in_virtual_time
 async def test_c2_6_a_monitor_that_fails_is_restarted() -> None:
     async def fail() -> None:
@@ -138,6 +147,7 @@ async def test_c2_6_a_monitor_that_fails_is_restarted() -> None:
     await supervisor.cancel_all(1)
 
 
+@pytest.mark.proves("C2.6")
 @in_virtual_time
 async def test_c2_6_a_monitor_that_hangs_is_seen_without_any_monitor(caplog: pytest.LogCaptureFixture) -> None:
     supervisor = FlawedMonitor(asyncio.Event().wait)
@@ -164,6 +174,7 @@ async def test_every_change_is_told_to_observers() -> None:
     assert seen == ["running", "backoff", "recovering", "running", "stopped"]
 
 
+@pytest.mark.proves("H3.5")
 @in_virtual_time
 async def test_h3_5_an_error_is_kept_with_its_secrets_masked() -> None:
     async with supervised(failing(fail=fail_with(ValueError("token secret\nrefused")))) as supervisor:

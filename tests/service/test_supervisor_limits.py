@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 from pywats_reliability.supervisor import SupervisionLimits, Supervisor
 
 
+@pytest.mark.proves("C2.7")
 @given(st.integers(min_value=1, max_value=10**6))
 def test_c2_7_the_backoff_never_shrinks_and_never_exceeds_its_cap(failures: int) -> None:
     limits = SupervisionLimits()
     assert 1 <= limits.restart_delay_s(failures) <= limits.restart_delay_s(failures + 1) <= 60
 
 
+@pytest.mark.proves("C2.7")
 @given(st.lists(st.floats(min_value=0, max_value=2000), max_size=12), st.integers(min_value=0, max_value=5))
 def test_c2_7_no_window_ever_holds_more_restarts_than_the_limit(times: list[float], limit: int) -> None:
     """Whatever the times of the failures, the restarts that are allowed keep the limit in every window."""
@@ -52,6 +54,7 @@ def block_here(reported: Reported) -> bool:
     return reported.event.wait(10)
 
 
+@pytest.mark.proves("C2.8")
 @pytest.mark.asyncio
 async def test_c2_8_a_thread_tells_of_a_blocked_loop_while_it_lasts_and_where() -> None:
     reported = Reported()

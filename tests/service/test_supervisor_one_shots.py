@@ -49,6 +49,7 @@ async def test_work_over_its_limit_is_cancelled_within_it() -> None:
     assert now() - began == pytest.approx(9)
 
 
+@pytest.mark.proves("C1.4")
 @in_virtual_time
 async def test_c1_4_work_that_ignores_cancellation_is_left_behind_and_named_at_the_limit() -> None:
     supervisor, released, began = Supervisor(), asyncio.Event(), now()
@@ -61,6 +62,7 @@ async def test_c1_4_work_that_ignores_cancellation_is_left_behind_and_named_at_t
     assert supervisor.left_behind() == ()
 
 
+@pytest.mark.proves("C2.10")
 @in_virtual_time
 async def test_c2_10_what_left_behind_work_raises_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     supervisor, released = Supervisor(), asyncio.Event()
@@ -91,6 +93,7 @@ async def test_cancelling_the_caller_cancels_the_work() -> None:
     assert ended.is_set()
 
 
+@pytest.mark.proves("C2.10")
 @in_virtual_time
 async def test_c2_10_work_cancelled_before_its_first_step_leaves_no_unawaited_coroutine() -> None:
     task = Supervisor().spawn("work", give("never", 1))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from itertools import pairwise
 
+import pytest
+
 from pywats_reliability.health import Severity, TaskCondition
 from pywats_reliability.ports import Heartbeat
 from pywats_reliability.supervisor import SupervisionLimits
@@ -12,6 +14,7 @@ from tests.service.supervised import failing, severity, subject, supervised
 from tests.service.virtual_clock import in_virtual_time, now
 
 
+@pytest.mark.proves("C2.7")
 @in_virtual_time
 async def test_c2_7_restarts_wait_twice_as_long_each_time_and_are_counted() -> None:
     starts: list[float] = []
@@ -27,6 +30,7 @@ async def test_c2_7_restarts_wait_twice_as_long_each_time_and_are_counted() -> N
         assert (subject(supervisor).restarts, subject(supervisor).last_restart_at) == (7, starts[-1])
 
 
+@pytest.mark.proves("C2.7")
 @in_virtual_time
 async def test_c2_7_one_restart_that_holds_makes_the_service_well_again() -> None:
     async with supervised(failing(times=1), critical=True) as supervisor:
@@ -37,6 +41,7 @@ async def test_c2_7_one_restart_that_holds_makes_the_service_well_again() -> Non
         assert severity(supervisor) is Severity.OK
 
 
+@pytest.mark.proves("C2.7")
 @in_virtual_time
 async def test_c2_7_a_restart_without_a_heartbeat_does_not_hold() -> None:
     """Being alive is not enough: the restarted task must have completed something."""
@@ -53,6 +58,7 @@ async def test_c2_7_a_restart_without_a_heartbeat_does_not_hold() -> None:
         assert subject(supervisor).condition is TaskCondition.RECOVERING
 
 
+@pytest.mark.proves("C2.7")
 @in_virtual_time
 async def test_c2_7_three_failures_in_five_minutes_leave_it_running() -> None:
     async with supervised(failing(times=3), critical=True) as supervisor:
@@ -60,6 +66,7 @@ async def test_c2_7_three_failures_in_five_minutes_leave_it_running() -> None:
         assert (subject(supervisor).restarts, subject(supervisor).condition) == (3, TaskCondition.RUNNING)
 
 
+@pytest.mark.proves("C2.7")
 @in_virtual_time
 async def test_c2_7_the_fourth_failure_in_five_minutes_opens_the_circuit_for_good() -> None:
     async with supervised(failing(times=4), critical=True) as supervisor:
@@ -68,6 +75,7 @@ async def test_c2_7_the_fourth_failure_in_five_minutes_opens_the_circuit_for_goo
         assert severity(supervisor) is Severity.ERROR
 
 
+@pytest.mark.proves("C2.7")
 @in_virtual_time
 async def test_c2_7_a_task_that_fails_slowly_for_ever_is_restarted_for_ever() -> None:
     async with supervised(failing(after_s=120)) as supervisor:
@@ -75,6 +83,7 @@ async def test_c2_7_a_task_that_fails_slowly_for_ever_is_restarted_for_ever() ->
         assert subject(supervisor).restarts == 3600 // 121
 
 
+@pytest.mark.proves("C2.7")
 @in_virtual_time
 async def test_c2_7_a_reset_by_hand_that_holds_closes_the_circuit() -> None:
     async with supervised(failing(times=4), critical=True) as supervisor:
@@ -85,6 +94,7 @@ async def test_c2_7_a_reset_by_hand_that_holds_closes_the_circuit() -> None:
         assert severity(supervisor) is Severity.OK
 
 
+@pytest.mark.proves("C2.7")
 @in_virtual_time
 async def test_c2_7_a_reset_does_not_count_against_the_limit() -> None:
     async with supervised(failing(times=7)) as supervisor:
@@ -94,6 +104,7 @@ async def test_c2_7_a_reset_does_not_count_against_the_limit() -> None:
         assert (subject(supervisor).restarts, subject(supervisor).condition) == (7, TaskCondition.RUNNING)
 
 
+@pytest.mark.proves("C2.7")
 @in_virtual_time
 async def test_c2_7_a_reset_forgives_a_task_that_runs_as_well() -> None:
     async with supervised(failing(after_s=5, times=6)) as supervisor:

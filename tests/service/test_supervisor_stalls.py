@@ -12,6 +12,7 @@ from tests.service.supervised import beat_every, errors, severity, subject, supe
 from tests.service.virtual_clock import block_the_loop, in_virtual_time
 
 
+@pytest.mark.proves("C2.8")
 @in_virtual_time
 async def test_c2_8_a_task_without_heartbeat_for_three_intervals_is_stalled_and_logged_once(
     caplog: pytest.LogCaptureFixture,
@@ -29,6 +30,7 @@ async def test_c2_8_a_task_without_heartbeat_for_three_intervals_is_stalled_and_
         assert len(errors(caplog)) == 1
 
 
+@pytest.mark.proves("C2.8")
 @in_virtual_time
 async def test_c2_8_a_stalled_task_that_beats_again_is_well_again() -> None:
     async def pauses(beat: Heartbeat) -> None:
@@ -43,6 +45,7 @@ async def test_c2_8_a_stalled_task_that_beats_again_is_well_again() -> None:
         assert severity(supervisor) is Severity.OK
 
 
+@pytest.mark.proves("C2.8")
 @in_virtual_time
 async def test_c2_8_a_run_that_was_left_behind_cannot_make_the_next_one_look_alive() -> None:
     released = asyncio.Event()
@@ -75,6 +78,7 @@ async def test_c2_8_a_run_that_was_left_behind_cannot_make_the_next_one_look_ali
     assert supervisor.left_behind() == ()
 
 
+@pytest.mark.proves("C2.8")
 @pytest.mark.parametrize(("blocked_s", "found"), [(0.4, 0), (1.01, 1), (45.0, 1)])
 @in_virtual_time
 async def test_c2_8_a_loop_blocked_for_over_a_second_is_reported(blocked_s: float, found: int) -> None:
@@ -86,6 +90,7 @@ async def test_c2_8_a_loop_blocked_for_over_a_second_is_reported(blocked_s: floa
         assert (supervisor.loop_blocked is not None) is bool(found)
 
 
+@pytest.mark.proves("C2.8")
 @in_virtual_time
 async def test_c2_8_a_block_stops_being_news_after_a_monitor_interval() -> None:
     async with supervised(well) as supervisor:
@@ -94,6 +99,7 @@ async def test_c2_8_a_block_stops_being_news_after_a_monitor_interval() -> None:
         assert supervisor.loop_blocked is None
 
 
+@pytest.mark.proves("C2.8")
 @in_virtual_time
 async def test_c2_8_a_blocked_loop_is_not_held_against_the_tasks_that_could_not_beat(
     caplog: pytest.LogCaptureFixture,

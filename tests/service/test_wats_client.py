@@ -130,6 +130,7 @@ async def test_every_status_becomes_its_decision(client: WatsClient, status: int
     assert isinstance(await client.send(OURS, BODY), kind)
 
 
+@pytest.mark.proves("H1.13")
 @respx.mock
 async def test_a_login_page_is_no_receipt(client: WatsClient) -> None:
     respx.post(SUBMIT).respond(html="<html><title>Sign in</title></html>")
@@ -161,6 +162,7 @@ async def test_a_second_redirect_is_not_followed(client: WatsClient) -> None:
     assert route.call_count == 2
 
 
+@pytest.mark.proves("H1.13")
 @respx.mock
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize(
@@ -228,6 +230,7 @@ FAILURES: dict[str, tuple[Callable[[], Exception], str]] = {
 }
 
 
+@pytest.mark.proves("H1.3")
 @pytest.mark.parametrize("case", FAILURES)
 async def test_every_failure_of_the_network_is_tried_again_and_says_why(case: str) -> None:
     make_error, words = FAILURES[case]

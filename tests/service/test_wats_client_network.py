@@ -77,6 +77,7 @@ BROKEN = {
 }  # fmt: skip
 
 
+@pytest.mark.proves("H1.13")
 @pytest.mark.parametrize("case", BROKEN)
 async def test_a_broken_answer_proves_nothing(case: str) -> None:
     assert isinstance(await decision_of(answering(BROKEN[case])), RetryLater)
@@ -125,6 +126,7 @@ async def hang_in_the_body(exchange: Exchange) -> None:
     await exchange.hang()
 
 
+@pytest.mark.proves("H1.14")
 @pytest.mark.parametrize(
     "behaviour", [hang_at_once, hang_before_the_headers, hang_after_the_headers, hang_in_the_body]
 )
@@ -178,6 +180,7 @@ async def test_a_large_report_gets_the_time_that_a_slow_line_needs() -> None:
         assert await client.send(OURS, b"x" * 1_000_000) == Sent()
 
 
+@pytest.mark.proves("H1.3")
 @pytest.mark.parametrize("after", ["connecting", "the head", "the body", "half of the answer"])
 async def test_a_reset_at_any_point_is_tried_again(after: str) -> None:
     async def reset(exchange: Exchange) -> None:
@@ -231,6 +234,7 @@ async def test_a_cancelled_send_drops_its_connection_at_once() -> None:
         assert " 0 under way" in repr(client)
 
 
+@pytest.mark.proves("H1.14")
 async def test_hung_uploads_do_not_keep_the_others_waiting() -> None:
     """The pool has a connection for each slot and one more for the ping (H1.14)."""
 

@@ -77,6 +77,7 @@ async def test_a_good_answer_has_exactly_the_fields_of_the_protocol(tmp_path: Pa
     assert (answer["success"], answer["error"], answer["protocol_version"]) == (True, None, "2.0")
 
 
+@pytest.mark.proves("H6.5")
 async def test_an_error_has_them_and_a_code(tmp_path: Path) -> None:
     answer = await converse(tmp_path, lambda client: client.call("fly"))
     assert set(answer) == ANSWER_FIELDS | {"code"}
@@ -141,6 +142,7 @@ async def test_higher_versions_are_accepted(tmp_path: Path) -> None:
     assert (await converse(tmp_path, lambda client: client.call("ping", protocol_version="3.1")))["success"]
 
 
+@pytest.mark.proves("H6.6")
 async def test_invalid_json_is_answered_and_the_connection_goes_on(tmp_path: Path) -> None:
     def conversation(client: MinimalClient) -> tuple[str, bool]:
         client.send(b"{")
@@ -151,6 +153,7 @@ async def test_invalid_json_is_answered_and_the_connection_goes_on(tmp_path: Pat
     assert goes_on
 
 
+@pytest.mark.proves("H6.7")
 async def test_the_21st_request_at_once_is_above_the_rate(tmp_path: Path) -> None:
     answers = await converse(tmp_path, lambda client: [client.call("ping") for _ in range(22)])
     assert [answer["success"] for answer in answers[:20]] == [True] * 20
@@ -173,6 +176,7 @@ async def test_a_request_of_exactly_one_mebibyte_is_taken(tmp_path: Path) -> Non
     assert (await converse(tmp_path, conversation))["data"] == padding
 
 
+@pytest.mark.proves("H6.5")
 async def test_requests_sent_ahead_are_answered_in_order(tmp_path: Path) -> None:
     def conversation(client: MinimalClient) -> list[str]:
         for number in range(10):
