@@ -63,13 +63,16 @@ def _encoded(source: bytes | str | Mapping[str, Any]) -> bytes:
 
 def _decoded(body: bytes) -> dict[str, Any]:
     try:
-        fields = json.loads(body, parse_constant=_refuse_constant)
+        # Decoded here: json would guess an encoding, and take UTF-16, which the server does not.
+        fields = json.loads(body.decode(), parse_constant=_refuse_constant)
     except UnicodeDecodeError as error:
         raise ReportInvalidError("UTF-8 text", f"another byte at position {error.start}") from error
     except json.JSONDecodeError as error:
         raise ReportInvalidError("JSON", f"{error.msg} at line {error.lineno}, column {error.colno}") from error
     except RecursionError as error:
         raise ReportInvalidError("JSON of sane depth", "nesting without end") from error
+    except ValueError as error:  # Python refuses to convert whole numbers of thousands of digits.
+        raise ReportInvalidError("numbers of sane length", "one with thousands of digits") from error
     if not isinstance(fields, dict):
         raise ReportInvalidError("a JSON object", _kind(fields))
     return fields

@@ -24,22 +24,6 @@ def readers_that_never_read_are_cut_off(history: History) -> Finding:
     return judged("cut off at the write limit", _late(cuts), of=len(cuts))
 
 
-def a_crowd_costs_nobody_anything(history: History) -> Finding:
-    """H6.4: a good client was answered all the time, the connections were bounded, and the whole crowd is gone."""
-    crowds = [look.value for look in history.observed("crowd") if int(look.value["size"]) >= CROWD_SIZE]
-    cuts = [look.value for look in history.observed("cut")]
-    wrong = _late(cuts) + _unanswered(history)
-    for crowd in crowds:
-        size, connected, places = (int(crowd[name]) for name in ("size", "connected", "connections_max"))
-        if connected > places:
-            wrong.append(f"{connected} of the crowd were connected, places {places}")
-        if connected < places // 2:
-            wrong.append(f"only {connected} of {size} hung clients were held, places {places}")
-        if len(cuts) < size:
-            wrong.append(f"{size - len(cuts)} of {size} hung clients were not followed to their end")
-    return judged("a crowd cut off, connections bounded, others answered", wrong, of=len(crowds))
-
-
 def _late(cuts: list[Mapping[str, object]]) -> list[str]:
     wrong = []
     for cut in cuts:
@@ -65,10 +49,7 @@ MARGIN_S = 2.0
 USUAL_S = 1.0
 """The longest that a good client may wait for a status, live, on a busy machine."""
 
-CROWD_SIZE = 1000
-
 CHECKERS: Mapping[str, tuple[Checker, ...]] = {
     "H6.1": (hung_clients_are_cut_off,),
     "H6.2": (readers_that_never_read_are_cut_off,),
-    "H6.4": (a_crowd_costs_nobody_anything,),
 }

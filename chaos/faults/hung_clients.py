@@ -8,22 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import select
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from types import ModuleType
 
-from chaos.errors import NotAvailableError
 from chaos.history import History
-
-try:
-    import resource as _resource
-except ImportError:  # Windows has no such module, and no such limit.
-    _resource = None  # type: ignore[assignment]
-resource: ModuleType | None = _resource
 
 DRIBBLE_INTERVAL_S = 0.1
 SMALL_BUFFER_BYTES = 4096
@@ -82,13 +73,6 @@ class HungClients:
         self._history.fault(f"ipc.{kind}")
         self._sockets.append((kind, connection, loop.time()))
 
-    def still_connected(self) -> int:
-        """Return how many the server has not closed yet, as the system sees it."""
-        poll, by_number = select.poll(), [connection.fileno() for _, connection, _ in self._sockets]
-        for number in by_number:
-            poll.register(number, 0)
-        return len(by_number) - len(poll.poll(0))
-
     async def cut_off(self, *, limit_s: float) -> list[Cut]:
         """Wait until the server has closed each connection, at most ``limit_s`` each, and return how it went."""
         async with asyncio.TaskGroup() as group:
@@ -105,26 +89,6 @@ async def hung_clients(address: str, history: History) -> AsyncIterator[HungClie
     finally:
         crowd.close()
         history.healed("ipc.hung_clients")
-
-
-@contextmanager
-def descriptors(count: int) -> Iterator[None]:
-    """Let this process have that many file descriptors for as long as the block lasts.
-
-    Raises ``NotAvailableError`` where its hard limit forbids it.
-    """
-    if resource is None:
-        yield
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < count:
-        raise NotAvailableError(f"{count} file descriptors", f"the hard limit is {hard}", "raise it with ulimit -Hn")
-    enough = soft == resource.RLIM_INFINITY or soft >= count
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft if enough else count, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 _PING = frame({"command": "ping", "request_id": "0", "args": {}, "protocol_version": "2.0"})

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from pywats_reliability.cli import queue_commands
 from pywats_reliability.disk import Disk
+from pywats_reliability.errors import IPCConnectionError
 from pywats_reliability.ports import SystemClock
 from pywats_reliability.store.lock import FolderLock
 from tests.service.cli_world import Kept, Station, fill
@@ -164,6 +166,21 @@ def test_another_folder_than_that_of_the_running_service_is_opened_itself(
 def test_without_a_folder_the_running_service_answers(station: Station, kept: Kept) -> None:
     with station.service():
         assert kept.pending in station.with_config("queue list").out
+
+
+def test_a_service_that_goes_away_in_the_middle_is_said_and_nothing_is_done_again(
+    station: Station, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def cut(_: object, command: str, __: object) -> dict[str, str]:
+        if command == "get_queue":
+            raise IPCConnectionError("s", "a connection closed before the answer")
+        return {"data": str(station.data)}
+
+    monkeypatch.setattr(queue_commands, "patiently", cut)
+    with station.service():
+        found = station.on("queue retry", "--all")
+    assert (found.code, "closed before the answer" in found.only_line) == (1, True)
+    assert station.ids("failed") == [kept.failed]
 
 
 def test_a_retry_that_finds_no_room_says_so_and_leaves_the_report(station: Station, kept: Kept) -> None:

@@ -183,24 +183,6 @@ def cut(pen: Pen, hang: str, closed_after_s: float | None, *, asked: bool = True
     pen.history.observe("cut", hang=hang, closed_after_s=closed_after_s, limit_s=1)
 
 
-def crowd(
-    pen: Pen, connected: int, closed_after_s: float | None = 5.5, *, size: int = 1100, asked: bool = True
-) -> None:
-    operation = pen.history.invoke("ask")
-    if asked:
-        operation.ok()
-    pen.history.observe("crowd", size=size, connected=connected, connections_max=1000)
-    for _ in range(size):
-        pen.history.observe("cut", hang="silent", closed_after_s=closed_after_s, limit_s=5)
-
-
-def a_slow_answer(pen: Pen) -> None:
-    operation = pen.history.invoke("ask")
-    pen.now_s += 1.5
-    operation.ok()
-    crowd(pen, 1000)
-
-
 CASES: list[tuple[Checker, Story, Verdict]] = [
     (c1_shutdown.nothing_is_lost, kept_then_delivered, HELD),
     (c1_shutdown.nothing_is_lost, lost_on_the_way, BROKEN),
@@ -312,13 +294,6 @@ CASES: list[tuple[Checker, Story, Verdict]] = [
     (h6_ipc.readers_that_never_read_are_cut_off, lambda p: cut(p, "never reading", 2), HELD),
     (h6_ipc.readers_that_never_read_are_cut_off, lambda p: cut(p, "never reading", None), BROKEN),
     (h6_ipc.readers_that_never_read_are_cut_off, lambda p: cut(p, "silent", 1), NOT_EXERCISED),
-    (h6_ipc.a_crowd_costs_nobody_anything, lambda p: crowd(p, 1000), HELD),
-    (h6_ipc.a_crowd_costs_nobody_anything, lambda p: crowd(p, 1001), BROKEN),
-    (h6_ipc.a_crowd_costs_nobody_anything, lambda p: crowd(p, 10), BROKEN),
-    (h6_ipc.a_crowd_costs_nobody_anything, lambda p: crowd(p, 1000, None), BROKEN),
-    (h6_ipc.a_crowd_costs_nobody_anything, lambda p: crowd(p, 1000, asked=False), BROKEN),
-    (h6_ipc.a_crowd_costs_nobody_anything, a_slow_answer, BROKEN),
-    (h6_ipc.a_crowd_costs_nobody_anything, lambda p: crowd(p, 99, size=99), NOT_EXERCISED),
 ]
 
 
