@@ -8,6 +8,12 @@
 from __future__ import annotations
 
 from pywats_reliability.errors.by_hand import ExportTargetError
+from pywats_reliability.errors.converting import (
+    ConversionError,
+    ConversionTimeoutError,
+    ConverterLoadError,
+    ConverterNotFoundError,
+)
 from pywats_reliability.errors.ipc import (
     IPCAddressError,
     IPCAuthenticationError,
@@ -63,6 +69,10 @@ __all__ = [
     "CleanupError",
     "ConfigError",
     "ConfigFileError",
+    "ConversionError",
+    "ConversionTimeoutError",
+    "ConverterLoadError",
+    "ConverterNotFoundError",
     "DiskError",
     "ExportTargetError",
     "IPCAddressError",
