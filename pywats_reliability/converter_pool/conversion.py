@@ -180,7 +180,7 @@ class Conversion:
             except QueueFullError as error:
                 raise _Ended(Outcome(Fate.FULL, str(error), DISK_RETRY_S)) from error
             except ServiceStoppingError as error:
-                raise _Ended(Outcome(Fate.STOPPING, str(error))) from error
+                raise _Ended(Outcome(Fate.STOPPING, str(error), DISK_RETRY_S)) from error
             except DiskError as error:
                 raise _Ended(Outcome(Fate.WAITS, str(error), DISK_RETRY_S, is_error=True)) from error
             except ReportInvalidError as error:

@@ -32,7 +32,7 @@ from pywats_reliability.converter_pool.looking import Looker, look
 from pywats_reliability.converter_pool.protocols import ReportQueue, Submit
 from pywats_reliability.converter_pool.reading import Reader
 from pywats_reliability.converter_pool.roster import Roster
-from pywats_reliability.converter_pool.runners import Runner, RunnerFactory, make_runner
+from pywats_reliability.converter_pool.runners import RunnerFactory, make_runner
 from pywats_reliability.converter_pool.settings import PoolSettings
 from pywats_reliability.converter_pool.threads import Threads, ThreadStarter
 from pywats_reliability.converter_pool.watched import WatchedConverter
@@ -95,16 +95,17 @@ class AsyncConverterPool:
     ) -> None:
         self.paused_reason: str | None = None
         self._settings = settings = settings or PoolSettings()
-        self._queue, self._folder = queue, converters_folder or data
-        self._runner_for = runner_for
+        self._queue = queue
         self._watch_threads = Threads(threads("pywats-watch", WATCH_THREADS))
         self._threads = Threads(threads("pywats-convert", min(settings.max_concurrent, CONVERT_THREADS_MAX)))
         filing = Filing(disk)
         reader = Reader(disk, bytes_max=settings.source_bytes_max, is_being_written=is_being_written)
         self._tools = Tools(self._threads, reader, filing, submit or queue.submit, clock, settings)
+        make = runner_for or partial(make_runner, folder=converters_folder or data)
         self._roster = Roster(
-            data=data, disk=disk, filing=filing, threads=self._watch_threads, looker=looker, make_runner=self._runner
-        )
+            data=data, disk=disk, filing=filing, threads=self._watch_threads, looker=looker,
+            make_runner=lambda config: make(config, self._threads),
+        )  # fmt: skip
         self._roster.changed.subscribe(self._rouse)
         self._active: dict[Path, _Active] = {}
         self._wake, self._idle = asyncio.Event(), asyncio.Event()
@@ -329,11 +330,6 @@ class AsyncConverterPool:
         if not self._active:
             self._idle.set()
         self._wake.set()
-
-    def _runner(self, config: ConverterConfig) -> Runner:
-        if self._runner_for is not None:
-            return self._runner_for(config)
-        return make_runner(config, threads=self._threads, folder=self._folder)
 
     def _queue_changed(self, *_: object) -> None:
         if self._waits_for_room:

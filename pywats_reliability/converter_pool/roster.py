@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from pywats_reliability.config.nested import ConverterConfig
 from pywats_reliability.converter_pool.filing import Filing
 from pywats_reliability.converter_pool.kept import Kept
 from pywats_reliability.converter_pool.looking import Looker
-from pywats_reliability.converter_pool.runners import RunnerFactory
+from pywats_reliability.converter_pool.runners import Runner
 from pywats_reliability.converter_pool.settings import Places, PoolSettings, check_places, places_of
 from pywats_reliability.converter_pool.threads import Threads
 from pywats_reliability.converter_pool.watched import ConverterState, WatchedConverter, reason_of
@@ -45,7 +45,7 @@ class Roster:
         filing: Filing,
         threads: Threads,
         looker: Looker,
-        make_runner: RunnerFactory,
+        make_runner: Callable[[ConverterConfig], Runner],
     ) -> None:
         self.changed: Event[[]] = Event("changed")
         self._data, self._disk, self._filing = data, disk, filing

@@ -39,7 +39,8 @@ class Runner(Protocol):
         ...
 
 
-RunnerFactory = Callable[[ConverterConfig], Runner]
+RunnerFactory = Callable[[ConverterConfig, Threads], Runner]
+"""Makes what runs a converter; what runs in threads runs in these."""
 
 
 class InThread:
@@ -80,7 +81,7 @@ def is_built_in(config: ConverterConfig) -> bool:
     return config.module_path in BUILT_IN
 
 
-def make_runner(config: ConverterConfig, *, threads: Threads, folder: Path) -> Runner:
+def make_runner(config: ConverterConfig, threads: Threads, *, folder: Path) -> Runner:
     """Return what runs the converter; a relative file of somebody's converter is in ``folder``."""
     if is_built_in(config):
         return InThread(BUILT_IN[config.module_path](), threads)

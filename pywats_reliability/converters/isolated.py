@@ -61,7 +61,7 @@ class IsolatedConverter:
         worker = await self._ready_worker()
         self._asked += 1
         number = self._asked
-        request = messages.convert_request(number, source, context)
+        request = messages.convert_request(number, source, context, limit_s)
         answer = await self._asked_of(worker, request, limit_s, f"converting {source.name}")
         if answer.get("id") != number:
             await self._end(worker)
@@ -96,7 +96,7 @@ class IsolatedConverter:
     async def _loaded_worker(self) -> WorkerProcess:
         worker = await WorkerProcess.start(self._reference.converter, self._environment)
         self._busy[worker] = None
-        request = messages.load_request(self._reference)
+        request = messages.load_request(self._reference, self._load_timeout_s)
         answer = await self._asked_of(worker, request, self._load_timeout_s, f"loading {self._reference}")
         if (failure := messages.failure_in(answer)) is not None:
             await self._end(worker)

@@ -1,6 +1,7 @@
 """What the service and a converter's worker process say to each other: one JSON object a line, both ways; no I/O.
 
-* service → worker: ``{"load": {...}}`` once, then ``{"id": n, "source": {...}, "context": {...}}`` for each source.
+* service → worker: ``{"load": {...}}`` once, then ``{"id": n, "source": {...}, "context": {...}}`` for each source;
+  with both goes ``limit_s``, after which the service will not wait any more.
 * worker → service: ``{"loaded": true}``; for each source ``{"id": n, "result": {...}}``; in place of either
   ``{"expected": …, "found": …, "details": …}``, with the id if there is one.
 * Reports travel as JSON *text*, so that what a converter wrote is what is kept, byte for byte.
@@ -49,17 +50,20 @@ def decode(line: bytes) -> dict[str, Any]:
     return message
 
 
-def load_request(reference: Reference) -> Message:
+def load_request(reference: Reference, limit_s: float) -> Message:
     """Return the request to load a converter."""
     fields = {"converter": reference.converter, "file": reference.file, "module": reference.module}
-    return {"load": {**fields, "class_name": reference.class_name}}
+    return {"limit_s": limit_s, "load": {**fields, "class_name": reference.class_name}}
 
 
-def convert_request(number: int, source: ConverterSource, context: ConverterContext) -> Message:
+def convert_request(
+    number: int, source: ConverterSource, context: ConverterContext, limit_s: float
+) -> Message:
     """Return the request to convert a source; its contents stay on the disk."""
     station = context.station
     return {
         "id": number,
+        "limit_s": limit_s,
         "source": {
             "path": str(source.path), "modified_at": source.modified_at.isoformat(), "is_folder": source.is_folder,
         },

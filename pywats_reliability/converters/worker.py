@@ -3,13 +3,14 @@
 * It leads a session of its own, so that it can be killed together with what it started.
 * What the converter prints goes to standard error; the pipe for answers is kept out of its way.
 * It ends when its standard input does, whatever the converter is doing: a thread watches for that, and kills the whole
-  session. Where the system can, it also dies with the process that started it.
+  session. Code that never lets a thread run ends at its limit all the same: a timer of the interpreter's, which needs
+  no turn, ends the process a little after the service should have.
 * Whatever a converter raises is an answer. Words of foreign exceptions may show contents, so they go into ``details``.
 """
 
 from __future__ import annotations
 
-import ctypes
+import faulthandler
 import os
 import queue
 import signal
@@ -23,23 +24,26 @@ from pywats_reliability.converters.interface import Converter
 from pywats_reliability.converters.loader import Reference, load
 from pywats_reliability.errors import ConversionError, ConverterLoadError
 
-PR_SET_PDEATHSIG = 1
+GRACE_S = 5.0
 
 
 def main() -> int:
     """Serve until standard input ends; return 1 when the converter could not be loaded."""
-    _die_with_parent()
     answers = _take_standard_output()
     requests: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(requests,), daemon=True, name="requests").start()
     try:
-        converter = load(Reference(**messages.decode(requests.get())["load"]))
+        request = messages.decode(requests.get())
+        _end_after(request["limit_s"])
+        converter = load(Reference(**request["load"]))
     except ConverterLoadError as error:
         _answer(answers, messages.encode(messages.failure(error.expected, error.found, traceback.format_exc())))
         return 1
     _answer(answers, messages.encode({"loaded": True}))
     while True:
+        faulthandler.cancel_dump_traceback_later()
         request = messages.decode(requests.get())
+        _end_after(request["limit_s"])
         _answer(answers, _converted(converter, request))
 
 
@@ -82,9 +86,8 @@ def _read(requests: queue.SimpleQueue[bytes]) -> None:
     os._exit(0)
 
 
-def _die_with_parent() -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+def _end_after(limit_s: float) -> None:
+    faulthandler.dump_traceback_later(limit_s + GRACE_S, exit=True, file=2)
 
 
 if __name__ == "__main__":

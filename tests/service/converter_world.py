@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from pywats_reliability.config.nested import ConverterConfig
 from pywats_reliability.converter_pool import AsyncConverterPool, PoolSettings, never_known
 from pywats_reliability.converter_pool.runners import Runner
+from pywats_reliability.converter_pool.threads import Threads
 from pywats_reliability.converters import ConverterContext, ConverterResult, ConverterSource, StationInfo
 from pywats_reliability.disk import Aside, Disk
 from pywats_reliability.events import Event
@@ -171,7 +172,7 @@ class World:
             is_being_written=more.pop("is_being_written", never_known), **more,
         )  # fmt: skip
 
-    def runner(self, config: ConverterConfig) -> Runner:
+    def runner(self, config: ConverterConfig, _threads: Threads) -> Runner:
         """Return the scripted runner of a converter."""
         return self.runners.setdefault(config.name, ScriptedRunner(self.script))
 
@@ -208,7 +209,7 @@ class World:
         await self.until(lambda: self.pool.stats.successful >= count)
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[World]:
+    async def running(self, *, is_last: bool = True) -> AsyncIterator[World]:
         """Run the pool for as long as the block lasts; a bug that ends it early ends the block too."""
         async with asyncio.TaskGroup() as tasks:
             self.run = run = tasks.create_task(self.pool.run(lambda: self.beats.append(now())), name="converter_pool")
@@ -216,7 +217,8 @@ class World:
             run.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await run
-        await self.pool.close()
+        if is_last:
+            await self.pool.close()
         assert self.pool.get_active_count() == 0
         assert not self.pool.left_behind()
 

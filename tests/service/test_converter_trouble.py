@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import json
 import logging
@@ -10,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from pywats_reliability.converters import ConverterContext, ConverterResult, ConverterSource
+from pywats_reliability.converters import ConverterResult, ConverterSource
 from pywats_reliability.errors import ConversionError, ConversionTimeoutError, DiskError, QueueFullError
 from pywats_reliability.report import Report
-from tests.service.converter_world import REPORT, InterruptedDisk, MemoryQueue, QuickDisk, World, succeed, taking
+from tests.service.converter_world import REPORT, InterruptedDisk, MemoryQueue, World, succeed, taking
 from tests.service.store_world import FIELDS
 from tests.service.virtual_clock import in_virtual_time
 
@@ -413,27 +412,3 @@ async def test_what_is_under_way_when_a_pause_begins_is_converted_to_the_end(tmp
         await world.until(lambda: world.pool.get_active_count() == 1)
         world.pool.pause("the queue is full")
         await world.until_converted()
-
-
-@in_virtual_time
-async def test_one_call_that_hangs_costs_its_slot_until_it_ends(tmp_path: Path) -> None:
-    class HangingThreads:
-        """Never ends the first conversion."""
-
-        def __init__(self, _name: str = "", _count: int = 0) -> None:
-            self.hung: asyncio.Future[object] | None = None
-
-    # A real thread that hangs is in test_converter_threads; here it is the arithmetic of slots that counts.
-    world = World(tmp_path, max_concurrent=2, disk=QuickDisk(), script=taking(5.0))
-    hung: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-    world.pool._threads._overdue[hung] = "reading x"
-    async with world.running():
-        for number in range(4):
-            world.drop(f"{number}.csv")
-        await world.until_converted(4)
-        assert (world.converter.most, world.pool.left_behind()) == (1, ("reading x",))
-        world.pool._threads._overdue.clear()
-
-
-def test_the_scripted_runner_keeps_the_contract_of_a_context() -> None:
-    assert ConverterContext(arguments={"a": 1}).get_argument("a") == 1
