@@ -163,7 +163,7 @@ Operation = (
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One operation with where it came from: ``source`` is a call site or a line of a trace, ``actor`` a task or thread."""
+    """One operation and where it came from: ``source`` is a call site or a trace line, ``actor`` a task or thread."""
 
     operation: Operation
     time_ns: int = 0
