@@ -31,7 +31,7 @@ LAYERS = {
     ],
     "chaos": [
         {"errors"},
-        {"guarantees", "seed", "history"},
+        {"guarantees", "seed", "history", "trial"},
         {"verdict"},
         {"outcome"},
         {"protocols", "rules", "sample_reports", "storage"},
