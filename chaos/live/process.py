@@ -262,9 +262,7 @@ class ChildProcess:
         row = process_table.read_row(self.pid)
         return row is not None and row.state == "T"
 
-    async def _spawn(
-        self, argv: Sequence[str], env: Mapping[str, str], cwd: Path | None, *, announces: bool
-    ) -> int:
+    async def _spawn(self, argv: Sequence[str], env: Mapping[str, str], cwd: Path | None, *, announces: bool) -> int:
         """Start the process and return the writing end of its stdin."""
         stdin, gate = os.pipe()
         log = self.log.open("ab", buffering=0)

@@ -8,26 +8,24 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
-from chaos.history import History, Kind
+from chaos.history import History
 from chaos.live.failpoints import Failpoints
 from chaos.live.process import ChildProcess
 from chaos.live.run_folder import RunFolder
 from chaos.live.server import LiveServer
-from chaos.live.service import LiveService, until
+from chaos.live.service import LiveService
 from chaos.live.watchdog import Watchdog
-from chaos.protocols import KeptReport, Site, StartLine, Subject, WorldKind
-from chaos.sample_reports import report_id, sample_report
+from chaos.protocols import Site, StartLine, Subject, WorldKind
 from chaos.seed import Seed
+from chaos.worlds.looks import WorldLooks
 
-T = TypeVar("T")
 START_LIMIT_S = 30.0
 PROBE_LIMIT_S = 120.0
 LOG_SHOWN_LINES = 400
@@ -49,7 +47,7 @@ async def open_live_world(subject: Subject, seed: Seed) -> AsyncIterator[LiveWor
         yield world
 
 
-class LiveWorld:
+class LiveWorld(WorldLooks):
     """One run's place (see ``chaos.protocols.World``)."""
 
     kind = WorldKind.LIVE
@@ -63,10 +61,10 @@ class LiveWorld:
         server: LiveServer,
         history: History,
     ) -> None:
-        self.subject, self.seed, self.server, self.history = subject, seed, server, history
+        super().__init__(subject, seed, history)
+        self.server = server
         self.site = Site(folder.path, server.url, {})
         self._folder, self._watchdog = folder, watchdog
-        self._reports: random.Random = seed.stream("reports")
         self._children: list[ChildProcess] = []
         self._log = folder.file("service.log")
 
@@ -86,44 +84,12 @@ class LiveWorld:
         operation.ok(pid=process.pid)
         return LiveService(process, self.subject, self.site, self.history, armed, places, self._draw)
 
-    def sample_reports(self, count: int) -> list[bytes]:
-        """Return that many different reports with ids, drawn from the seed."""
-        return [self._draw() for _ in range(count)]
+    async def stored_at_server(self) -> set[str]:
+        """Return the ids of the reports that the server has stored."""
+        return {i for i, known in (await self.server.control.deliveries()).items() if known.stored}
 
-    def sample_report_of(self, size_bytes: int) -> bytes:
-        """Return a report with an id that is about that large."""
-        return sample_report(self._reports, size_bytes=size_bytes)
-
-    def report_id(self, body: bytes) -> str:
-        """Return the id that a report carries."""
-        return report_id(body)
-
-    async def until(
-        self, ask: Callable[[], Awaitable[T]], holds: Callable[[T], bool], what: str, limit_s: float
-    ) -> T:
-        """Ask again and again until the answer is as wished, and return it. Raises ``OverdueError`` with the last."""
-        return await until(ask, holds, what, limit_s)
-
-    async def kept(self, folder: str) -> Sequence[KeptReport]:
-        """Return the reports in one of the subject's folders, read from the disk now."""
-        return await asyncio.to_thread(self.subject.kept_reports, self.site, folder)
-
-    async def converge(self, limit_s: float) -> None:
-        """Wait until every accepted report is at the server and none is in pending/, or the limit; then observe."""
-        done = (op.value["report_id"] for op in self.history.operations("submit") if op.outcome is Kind.OK)
-        accepted = set(done)
-        began = time.monotonic()
-        while time.monotonic() - began < limit_s:
-            there = {i for i, known in (await self.server.control.deliveries()).items() if known.stored}
-            if accepted <= there and not await self.kept("pending"):
-                break
-            await asyncio.sleep(0.05)
-        await self.observe()
-
-    async def observe(self) -> None:
-        """Observe ``folders`` (on the disk) and then ``deliveries`` (at the server), as they are now."""
-        found = await asyncio.to_thread(self._kept)
-        self.history.observe("folders", reports=found)
+    async def observe_deliveries(self) -> None:
+        """Observe ``deliveries``, as the server knows them now."""
         await self.server.observe()
 
     async def probe(self, name: str, **arguments: Any) -> Mapping[str, Any]:
@@ -145,9 +111,6 @@ class LiveWorld:
                 stack.push_async_callback(child.close)
             self._children.clear()
 
-    def _draw(self) -> bytes:
-        return sample_report(self._reports)
-
     def _armed(self, specifications: Mapping[str, str]) -> Failpoints | None:
         if not specifications:
             return None
@@ -167,13 +130,6 @@ class LiveWorld:
         )
         self._children.append(process)
         return process
-
-    def _kept(self) -> list[dict[str, Any]]:
-        return [
-            {"folder": folder, "report_id": r.report_id, "sha256": r.sha256, "attempts": r.attempts}
-            for folder in self.subject.folders
-            for r in self.subject.kept_reports(self.site, folder)
-        ]
 
     def __repr__(self) -> str:
         return f"LiveWorld({self.subject.name}, {len(self._children)} processes, {self.history!r})"

@@ -35,6 +35,7 @@ LAYERS = {
         {"verdict"},
         {"outcome"},
         {"protocols", "rules", "sample_reports", "storage"},
+        {"worlds"},
         {"sim", "live", "faults", "checkers", "reports"},
         {"crash"},
         {"subjects", "scenarios", "mutants"},

@@ -72,9 +72,7 @@ class Wanted:
 
     def matches(self, event: ServerEvent) -> bool:
         """Return whether it is one of them."""
-        return (
-            event.seq > self.after and self.kind in (None, event.kind) and self.report_id in (None, event.report_id)
-        )
+        return event.seq > self.after and self.kind in (None, event.kind) and self.report_id in (None, event.report_id)
 
 
 class EventLog:
