@@ -34,7 +34,7 @@ LAYERS = {
         {"guarantees", "seed", "history", "trial"},
         {"verdict"},
         {"outcome"},
-        {"protocols", "rules", "sample_reports", "storage"},
+        {"protocols", "rules", "sample_reports", "storage", "replacements"},
         {"worlds"},
         {"sim", "live", "faults", "checkers", "reports"},
         {"crash"},

@@ -1,0 +1,19 @@
+"""Sabotaged parts of the reference service: each must be found by the property that it breaks."""
+
+from __future__ import annotations
+
+from chaos.mutants.mutant import Mutant, mutant, mutant_named, planted
+
+__all__ = ["Mutant", "all_mutants", "find_mutant", "mutant", "planted"]
+
+_MODULES: tuple[object, ...] = ()
+
+
+def all_mutants() -> list[Mutant]:
+    """Return every mutant, in the order of the guarantees and of their definition."""
+    return [thing for module in _MODULES for thing in vars(module).values() if isinstance(thing, Mutant)]
+
+
+def find_mutant(name: str) -> Mutant:
+    """Return the mutant of that name. Raises ``UsageError``."""
+    return mutant_named(name, all_mutants())
