@@ -128,9 +128,25 @@ class History:
         """Return the faults that fired, all or those of one name."""
         return [event for event in self.events if event.kind is Kind.FAULT and name in (None, event.name)]
 
+    def prefix(self, count: int) -> History:
+        """Return the history as it was when ``count`` events had been written."""
+        earlier = History(lambda: 0)
+        earlier.events = self.events[:count]
+        return earlier
+
     def to_lines(self) -> str:
         """Return the history as JSON lines, one event each."""
         return "".join(json.dumps(event.as_dict(), default=repr) + "\n" for event in self.events)
+
+    @classmethod
+    def from_lines(cls, text: str) -> History:
+        """Return the history that ``to_lines`` wrote; it can be read, not written on. Raises ``ValueError``."""
+        found = cls(lambda: 0)
+        for line in text.splitlines():
+            data = json.loads(line)
+            data["kind"] = Kind(data["kind"])
+            found.events.append(Event(**data))
+        return found
 
 
 class Running:

@@ -5,6 +5,8 @@
 * Not exercised: a fault that the scenario names never fired. Unknown: the scenario did not come to its end, or a
   checker crashed; a checker that sees the promise broken is believed all the same. A subject that did not do in time
   what the scenario waited for (``OverdueError``) has broken the first property that the scenario is to prove.
+* The moment of a violation is where the checker begins to see it and goes on to: it is asked again about ever shorter
+  beginnings of the history, so checkers need not know.
 * Cancelling ``execute`` (Ctrl-C) leaves every open world properly before it ends.
 """
 
@@ -25,6 +27,8 @@ from chaos.protocols import Checker, OpenWorld, Scenario, World, WorldKind, faul
 from chaos.verdict import Finding, Verdict
 
 log = logging.getLogger(__name__)
+LOOKED_BACK_MAX = 500
+"""How many events back the moment of a violation is looked for: each costs one more judgement."""
 
 
 class Listener:
@@ -32,6 +36,9 @@ class Listener:
 
     def started(self, run: Run) -> None:
         """Hear that a run begins."""
+
+    def opened(self, run: Run, history: History) -> None:
+        """Hear that a run's world is open; its history grows from now on."""
 
     def ended(self, run: Run, result: RunResult) -> None:
         """Hear how a run ended."""
@@ -77,6 +84,7 @@ class Runner:
         try:
             async with self._worlds[run.world](run.seed) as world:
                 history = world.history
+                self._listener.opened(run, history)
                 error = await _story(run.scenario, world)
         except NotAvailableError as absent:
             findings = tuple(_not_available(property_id, absent) for property_id in run.scenario.proves)
@@ -136,7 +144,23 @@ def _checked(property_id: str, check: Checker, history: History) -> Finding:
         found = check(history)
     except Exception as failure:  # noqa: BLE001 - a crashing checker gives unknown, never held
         return Finding(property_id, Verdict.UNKNOWN, "a checker that comes to an end", _said(failure))
-    return replace(found, property_id=property_id)
+    moment_ns = _moment_ns(check, history) if found.verdict is Verdict.BROKEN and found.at_ns is None else found.at_ns
+    return replace(found, property_id=property_id, at_ns=moment_ns)
+
+
+def _moment_ns(check: Checker, history: History) -> int | None:
+    """Return the time of the event from which on the checker sees the promise broken; None for an empty history."""
+    first = len(history.events)
+    while first > max(1, len(history.events) - LOOKED_BACK_MAX) and _sees_it_broken(check, history.prefix(first - 1)):
+        first -= 1
+    return history.events[first - 1].time_ns if history.events else None
+
+
+def _sees_it_broken(check: Checker, history: History) -> bool:
+    try:
+        return check(history).verdict is Verdict.BROKEN
+    except Exception:  # noqa: BLE001 - of a beginning without what the checker looks for, nothing can be said
+        return False
 
 
 def _weakened(found: Finding, error: Failure, silent: Sequence[str], *, is_main: bool) -> Finding:

@@ -27,13 +27,17 @@ WORST_FIRST = (Verdict.BROKEN, Verdict.UNKNOWN, Verdict.NOT_EXERCISED, Verdict.H
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One check's answer for one property: what was expected, what was found, and (when broken) a hint at the cause."""
+    """One check's answer for one property: what was expected, what was found, and (when broken) a hint at the cause.
+
+    ``at_ns``: the moment in the history from which on the promise is seen broken, where that is known.
+    """
 
     property_id: str
     verdict: Verdict
     expected: str
     found: str
     hint: str = ""
+    at_ns: int | None = None
 
 
 def combined(verdicts: Iterable[Verdict]) -> Verdict:

@@ -67,3 +67,10 @@ def test_a_history_is_lines_of_json(history: History) -> None:
 def test_a_history_says_how_much_it_holds(history: History) -> None:
     history.fault("process.kill")
     assert repr(history) == "History(1 events, 1 faults fired)"
+
+
+def test_a_history_is_read_back_as_it_was_written() -> None:
+    history = History(iter(range(100)).__next__)
+    history.invoke("submit", report_id="a").ok(id="a")
+    history.fault("process.kill", pid=4)
+    assert History.from_lines(history.to_lines()).events == history.events

@@ -150,3 +150,21 @@ async def test_cancelling_leaves_the_world_first() -> None:
         await begun.wait()
         campaign.cancel()
     assert world.left
+
+
+async def test_the_moment_of_a_violation_is_where_the_checker_begins_to_see_it() -> None:
+    """The third look is the first that shows it; a fourth and the end of the run come later."""
+
+    def second_is_missing(history: History) -> Finding:
+        looks = [event.value["reports"] for event in history.observed("folders")]
+        return broken(history) if looks[-1] < 2 and len(looks) > 2 else held(history)
+
+    async def looked(world: World) -> None:
+        world.history.fault("planted")
+        for reports in (2, 2, 1, 1):
+            world.history.observe("folders", reports=reports)
+
+    world = EmptyWorld()
+    world.history = History(iter(range(0, 1000, 10)).__next__)
+    result = await played(looked, second_is_missing, world=world)
+    assert result.findings[0].at_ns == world.history.observed("folders")[2].time_ns
