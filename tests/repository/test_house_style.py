@@ -35,7 +35,7 @@ LAYERS = {
         {"verdict"},
         {"outcome"},
         {"protocols", "rules", "sample_reports", "storage", "replacements"},
-        {"worlds"},
+        {"worlds", "judging"},
         {"sim", "live", "faults", "checkers", "reports"},
         {"crash"},
         {"subjects", "scenarios", "mutants"},

@@ -1,0 +1,113 @@
+"""Judges one run: what kept its story from the end, which faults stayed silent, and what each checker says.
+
+* Pure, but for the story itself (``told``), which is played under its deadline on whatever event loop there is.
+* Not exercised: a fault that the scenario names never fired. Unknown: the scenario did not come to its end, or a
+  checker crashed; a checker that sees the promise broken is believed all the same. A subject that did not do in time
+  what the scenario waited for (``OverdueError``) has broken the first property that the scenario is to prove.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from chaos.errors import NotAvailableError, OverdueError
+from chaos.history import History
+from chaos.protocols import Checker, Scenario, World, fault_names
+from chaos.verdict import Finding, Verdict
+
+LOOKED_BACK_MAX = 500
+"""How many events back the moment of a violation is looked for: each costs one more judgement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What kept a scenario from its end; ``is_overdue`` when the subject did not do in time what was waited for."""
+
+    words: str
+    is_overdue: bool = False
+
+
+NO_FAILURE = Failure("")
+
+
+async def told(scenario: Scenario, world: World) -> Failure:
+    """Play the scenario; return what kept it from its end."""
+    try:
+        async with asyncio.timeout(scenario.limit_s):
+            await scenario.play(world)
+    except NotAvailableError:
+        raise
+    except TimeoutError as failure:
+        return Failure(f"the scenario did not end within {scenario.limit_s:g} s: {said(failure)}")
+    except OverdueError as failure:
+        return Failure(str(failure), is_overdue=True)
+    except Exception as failure:  # noqa: BLE001 - whatever a subject does to a scenario is a result, not a crash
+        return Failure(said(failure))
+    return NO_FAILURE
+
+
+def judge(
+    scenario: Scenario, history: History, error: Failure, checkers: Mapping[str, Sequence[Checker]]
+) -> list[Finding]:
+    """Return a finding for each property of the scenario and each of its checkers."""
+    fired = fault_names(history.faults())
+    silent = [name for name in scenario.faults if not fired.get(name)]
+    findings = [
+        _checked(property_id, check, history)
+        for property_id in scenario.proves
+        for check in checkers.get(property_id, ())
+    ]
+    return [_weakened(found, error, silent, is_main=found.property_id == scenario.proves[0]) for found in findings]
+
+
+def _checked(property_id: str, check: Checker, history: History) -> Finding:
+    try:
+        found = check(history)
+    except Exception as failure:  # noqa: BLE001 - a crashing checker gives unknown, never held
+        return Finding(property_id, Verdict.UNKNOWN, "a checker that comes to an end", said(failure))
+    moment_ns = _moment_ns(check, history) if found.verdict is Verdict.BROKEN and found.at_ns is None else found.at_ns
+    return replace(found, property_id=property_id, at_ns=moment_ns)
+
+
+def _moment_ns(check: Checker, history: History) -> int | None:
+    """Return the time of the event from which on the checker sees the promise broken; None for an empty history."""
+    first = len(history.events)
+    while first > max(1, len(history.events) - LOOKED_BACK_MAX) and _sees_it_broken(check, history.prefix(first - 1)):
+        first -= 1
+    return history.events[first - 1].time_ns if history.events else None
+
+
+def _sees_it_broken(check: Checker, history: History) -> bool:
+    try:
+        return check(history).verdict is Verdict.BROKEN
+    except Exception:  # noqa: BLE001 - of a beginning without what the checker looks for, nothing can be said
+        return False
+
+
+def _weakened(found: Finding, error: Failure, silent: Sequence[str], *, is_main: bool) -> Finding:
+    """Return the finding, but never as held when the run did not end or a fault did not fire."""
+    if found.verdict is Verdict.BROKEN:
+        return found
+    if error.is_overdue and is_main:
+        return replace(found, verdict=Verdict.BROKEN, found=error.words)
+    if error.words:
+        return replace(found, verdict=Verdict.UNKNOWN, found=error.words)
+    if silent:
+        return replace(found, verdict=Verdict.NOT_EXERCISED, found=f"these faults never fired: {', '.join(silent)}")
+    return found
+
+
+def not_available(property_id: str, absent: NotAvailableError) -> Finding:
+    """Return the finding of a property that this machine cannot put to the proof."""
+    return Finding(property_id, Verdict.NOT_AVAILABLE, absent.need, f"{absent.reason}; {absent.advice}")
+
+
+def said(failure: BaseException) -> str:
+    """Return the failure in one line, with the place it came from."""
+    frames = traceback.extract_tb(failure.__traceback__)
+    place = f" ({frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno})" if frames else ""
+    words = str(failure) or "no words"
+    return f"{type(failure).__name__}: {words}{place}"
