@@ -21,7 +21,7 @@ from chaos.live.wats_server import (
     WatsServer,
     running_wats_server,
 )
-from chaos.live.wats_server.exchange import REPORT_PATH, VERSION_PATH, Exchange
+from chaos.wats_server.exchange import REPORT_PATH, VERSION_PATH, Exchange
 
 pytestmark = pytest.mark.asyncio
 JSON = {"Content-Type": "application/json"}

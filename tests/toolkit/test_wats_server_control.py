@@ -22,9 +22,9 @@ from chaos.live.wats_server import (
     WatsServerClient,
     running_wats_server,
 )
-from chaos.live.wats_server.events import EventLog, Wanted
-from chaos.live.wats_server.exchange import REPORT_PATH, VERSION_PATH
 from chaos.rules.wats_server import Action, Rule
+from chaos.wats_server.events import EventLog, Wanted
+from chaos.wats_server.exchange import REPORT_PATH, VERSION_PATH
 
 pytestmark = pytest.mark.asyncio
 PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # No TLS here: loading roots would take most of the time.

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from chaos.live.wats_server import EventKind, RunningWatsServer, running_wats_server
-from chaos.live.wats_server.exchange import REPORT_PATH
+from chaos.wats_server.exchange import REPORT_PATH
 
 pytestmark = pytest.mark.asyncio
 PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # No TLS here: loading roots would take most of the time.

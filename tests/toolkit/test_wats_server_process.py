@@ -16,7 +16,7 @@ import pytest
 
 from chaos.errors import ChaosError, UsageError
 from chaos.live.wats_server import MODULE, Announcement, WatsServer
-from chaos.live.wats_server.exchange import VERSION_PATH
+from chaos.wats_server.exchange import VERSION_PATH
 
 LIMIT_S = 10
 

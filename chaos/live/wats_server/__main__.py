@@ -7,9 +7,9 @@ import sys
 import click
 
 from chaos.errors import ChaosError
-from chaos.live.wats_server.memory import MEBIBYTE, ServerSettings
 from chaos.live.wats_server.process import MODULE, announce_on, run
-from chaos.live.wats_server.replies import AnswerShape
+from chaos.wats_server.memory import MEBIBYTE, ServerSettings
+from chaos.wats_server.replies import AnswerShape
 
 EXIT_USAGE = 3
 SHAPES = [str(shape) for shape in AnswerShape]

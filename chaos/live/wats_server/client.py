@@ -18,11 +18,11 @@ import httpx
 
 from chaos.errors import ChaosError, DeadlineError, UsageError
 from chaos.live.wats_server.control import ROOT
-from chaos.live.wats_server.deliveries import ReportDeliveries
-from chaos.live.wats_server.events import EventKind, ServerEvent
-from chaos.live.wats_server.replies import AnswerShape
-from chaos.live.wats_server.traces import RequestTrace
 from chaos.rules.wats_server import Counts, Rule
+from chaos.wats_server.deliveries import ReportDeliveries
+from chaos.wats_server.events import EventKind, ServerEvent
+from chaos.wats_server.replies import AnswerShape
+from chaos.wats_server.traces import RequestTrace
 
 ANSWER_LIMIT_S = 10.0
 POLL_S = 10.0

@@ -17,13 +17,13 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.config import with_config
 
 from chaos.errors import UsageError
-from chaos.live.wats_server import replies
-from chaos.live.wats_server.connection import Connection, Request, RequestRefusedError
-from chaos.live.wats_server.events import EventKind, Wanted
-from chaos.live.wats_server.exchange import PEER_HAS_GONE
-from chaos.live.wats_server.memory import ServerMemory
-from chaos.live.wats_server.replies import AnswerShape, Reply
-from chaos.rules.wats_server import Action, RuleBook, rules_from_json, usage_error
+from chaos.rules.wats_server import Action, rules_from_json, usage_error
+from chaos.wats_server import replies
+from chaos.wats_server.connection import Connection, Request, RequestRefusedError
+from chaos.wats_server.events import EventKind, Wanted
+from chaos.wats_server.exchange import PEER_HAS_GONE
+from chaos.wats_server.memory import ServerMemory
+from chaos.wats_server.replies import AnswerShape, Reply
 
 ROOT = "/_chaos"
 COMMAND_BYTES_MAX = 4 * 1024 * 1024
@@ -171,8 +171,7 @@ class Control:
         return _ok(rules=self._memory.rulebook.as_data())
 
     async def _set_rules(self, _request: Request, body: bytes) -> Reply:
-        self._memory.rulebook = RuleBook(rules_from_json(body))
-        event = self._memory.events.add(EventKind.RULES_SET, rules=len(self._memory.rulebook.rules))
+        event = self._memory.set_rules(rules_from_json(body))
         return _ok(rules=len(self._memory.rulebook.rules), seq=event.seq)
 
     async def _clear_rules(self, request: Request, _body: bytes) -> Reply:

@@ -21,8 +21,9 @@ from typing import Self
 import click
 
 from chaos.errors import ChaosError, UsageError
-from chaos.live.wats_server.memory import ServerSettings
-from chaos.live.wats_server.server import WatsServer, url_of
+from chaos.live.wats_server.server import WatsServer
+from chaos.wats_server.listener import url_of
+from chaos.wats_server.memory import ServerSettings
 
 MODULE = "chaos.live.wats_server"
 Announce = Callable[[WatsServer], None]

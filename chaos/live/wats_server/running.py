@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from chaos.live.wats_server.client import WatsServerClient
-from chaos.live.wats_server.memory import ServerSettings
 from chaos.live.wats_server.server import WatsServer
+from chaos.wats_server.memory import ServerSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from chaos.live.wats_server.events import PHASES, EventKind
+from chaos.wats_server.events import PHASES, EventKind
 
 REQUESTS_KEPT = 10_000
 

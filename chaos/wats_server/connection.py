@@ -20,8 +20,8 @@ from typing import Literal
 import h11
 
 from chaos.errors import ChaosError
-from chaos.live.wats_server import replies
-from chaos.live.wats_server.replies import Reply
+from chaos.wats_server import replies
+from chaos.wats_server.replies import Reply
 
 HEAD_BYTES_MAX = 64 * 1024
 CHUNK_BYTES = 64 * 1024

@@ -17,12 +17,12 @@ import uuid
 from itertools import islice
 from typing import Any
 
-from chaos.live.wats_server import replies
-from chaos.live.wats_server.connection import Connection, Request, RequestRefusedError
-from chaos.live.wats_server.events import EventKind, now_ns
-from chaos.live.wats_server.memory import ServerMemory
-from chaos.live.wats_server.replies import Reply
 from chaos.rules.wats_server import Action, Effect, Facts, Point, Rule, early_report_id
+from chaos.wats_server import replies
+from chaos.wats_server.connection import Connection, Request, RequestRefusedError
+from chaos.wats_server.events import EventKind, now_ns
+from chaos.wats_server.memory import ServerMemory
+from chaos.wats_server.replies import Reply
 
 VERSION_PATH = "/api/App/Version"
 REPORT_PATH = "/api/Report/WSJF"

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from chaos.live.wats_server.deliveries import Deliveries
-from chaos.live.wats_server.events import EventLog
-from chaos.live.wats_server.peer import PeerWatch
-from chaos.live.wats_server.replies import AnswerShape
-from chaos.live.wats_server.traces import Traces
-from chaos.rules.wats_server import RuleBook
+from chaos.rules.wats_server import Rule, RuleBook
+from chaos.wats_server.deliveries import Deliveries
+from chaos.wats_server.events import EventKind, EventLog, ServerEvent
+from chaos.wats_server.peer import PeerWatch, Watch
+from chaos.wats_server.replies import AnswerShape
+from chaos.wats_server.traces import Traces
 
 MEBIBYTE = 1024 * 1024
 
@@ -91,16 +91,19 @@ class Gates:
 class ServerMemory:
     """The server's state, shared by its data port and its control port; one thread only.
 
-    ``wall_time_s`` is the time of day for answers that carry a date; nothing waits for it. Close it in the end.
+    ``wall_time_s`` is the time of day for answers that carry a date; nothing waits for it. ``peers`` notices that a
+    peer has gone, and is closed with the memory. Close it in the end.
     """
 
-    def __init__(self, settings: ServerSettings, wall_time_s: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, settings: ServerSettings, wall_time_s: Callable[[], float] = time.time, peers: Watch | None = None
+    ) -> None:
         self.settings, self.wall_time_s = settings, wall_time_s
         self.rulebook = RuleBook()
         self.deliveries = Deliveries(settings.stored_bytes_max)
         self.events = EventLog(settings.events_kept)
         self.traces = Traces()
-        self.gates, self.peers = Gates(), PeerWatch()
+        self.gates, self.peers = Gates(), PeerWatch() if peers is None else peers
 
     def __repr__(self) -> str:
         return f"ServerMemory({self.rulebook}, {self.deliveries}, {self.traces}, {self.gates})"
@@ -108,6 +111,11 @@ class ServerMemory:
     def close(self) -> None:
         """Give back what the operating system lent (the watch on peers)."""
         self.peers.close()
+
+    def set_rules(self, rules: Sequence[Rule]) -> ServerEvent:
+        """Replace all rules; they are in force on return. Return the event that marks the change."""
+        self.rulebook = RuleBook(rules)
+        return self.events.add(EventKind.RULES_SET, rules=len(self.rulebook.rules))
 
     def forget(self) -> None:
         """Drop the rules and everything that was taken and seen; settings and numbers stay."""

@@ -1,8 +1,8 @@
 """Noticing that the peer of a connection has gone, without reading from the connection.
 
 A transport that is paused sees neither the end of the stream nor a reset. On Linux one epoll instance for all watched
-sockets asks for just these two (it is itself a file descriptor, so the loop can wait on it); elsewhere, and on a
-simulated loop, nobody notices before the connection is used again.
+sockets asks for just these two (it is itself a file descriptor, so the loop can wait on it); elsewhere nobody notices
+before the connection is used again. The simulated world brings a watch of its own.
 """
 
 from __future__ import annotations
@@ -10,7 +10,20 @@ from __future__ import annotations
 import asyncio
 import select
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+
+class Watch(Protocol):
+    """What the server asks of whoever notices that a peer has gone."""
+
+    def watching(self, transport: asyncio.BaseTransport, on_gone: Callable[[], None]) -> AbstractContextManager[None]:
+        """Call ``on_gone`` (perhaps more than once) when the peer closes or resets the connection in this block."""
+        ...
+
+    def close(self) -> None:
+        """Stop watching."""
+        ...
 
 
 class PeerWatch:
