@@ -112,7 +112,7 @@ class Shrinker:
     @staticmethod
     def _policies(best: list[Trial], accept: Callable[[Trial], bool]) -> None:
         """Report the least powerful policy that shows it: an order that asyncio would surely give, if possible."""
-        for policy in ("fifo", "tasks"):
+        for policy in ("fifo", "shuffle", "pct"):
             if best[0].policy != policy and accept(replace(best[0], policy=policy)):
                 return
 

@@ -55,7 +55,7 @@ class Trial:
 
     scenario: str
     seed: int
-    policy: str = "tasks"
+    policy: str = "portfolio"
     plan: tuple[PlannedFault, ...] | None = None
     zeroed: frozenset[str] = frozenset()
     workload: int | None = None
@@ -63,7 +63,7 @@ class Trial:
 
     def __str__(self) -> str:
         parts = [self.scenario, f"seed={self.seed}"]
-        if self.policy != "tasks":
+        if self.policy != "portfolio":
             parts.append(f"policy={self.policy}")
         if self.plan is not None:
             parts.append("plan=" + (",".join(map(str, self.plan)) or "none"))
@@ -96,7 +96,7 @@ def parse_trial(line: str) -> Trial:
     return Trial(
         words[0],
         _whole("seed", pairs["seed"]),
-        pairs.get("policy", "tasks"),
+        pairs.get("policy", "portfolio"),
         _parse_plan(pairs["plan"]) if "plan" in pairs else None,
         frozenset(pairs["zeroed"].split(",")) if "zeroed" in pairs else frozenset(),
         _whole("workload", pairs["workload"]) if "workload" in pairs else None,

@@ -26,11 +26,11 @@ from typing import Any
 
 from chaos.errors import UsageError
 from chaos.live.failpoint_board import FIRED, REACHED, RELEASED, SEED, Bell, Board
-from chaos.live.failpoint_exceptions import make_exception
-from chaos.live.failpoint_terms import Target, Term, choose, parse_target, parse_terms
+from chaos.rules.failpoint_exceptions import make_exception
+from chaos.rules.failpoint_terms import Target, Term, choose, parse_target, parse_terms
 
 _COROUTINE, _GENERATORS = 0x80, 0x20 | 0x200
-_OURS = "chaos.live."
+_OURS = ("chaos.live.", "chaos.rules.")
 # A failpoint may sit on these themselves.
 _os_open, _os_close, _sleep, _kill, _getpid = os.open, os.close, time.sleep, os.kill, os.getpid  # noqa: TID251 - is the fault
 

@@ -3,7 +3,7 @@
 * One ``Failpoints`` belongs to one start of one child; nothing is global, so tests run side by side.
 * ``reached`` and ``fired`` are read from shared memory (``failpoint_board``): exact, also after the child's SIGKILL.
 * Waiting is woken by the child's bell; when the child has ended, whoever still waits hears so at once.
-* ``chaos.live.failpoint_terms`` has the grammar, ``chaos.live.bootstrap`` starts the child.
+* ``chaos.rules.failpoint_terms`` has the grammar, ``chaos.live.bootstrap`` starts the child.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Self
 
 from chaos.errors import DeadlineError, ProcessEndedError, UsageError
 from chaos.live.failpoint_board import FIRED, REACHED, Board, release
-from chaos.live.failpoint_terms import Target, parse_target, parse_terms
+from chaos.rules.failpoint_terms import Target, parse_target, parse_terms
 
 FAILPOINTS_MAX = 256
 BOOTSTRAP = "chaos.live.bootstrap"

@@ -8,8 +8,8 @@ import pytest
 
 from chaos.errors import UsageError
 from chaos.live.failpoint_board import FIRED, GENERATION, REACHED, SLOT_BYTES, Board
-from chaos.live.failpoint_exceptions import BadStr, make_exception
-from chaos.live.failpoint_terms import Target, Term, choose, parse_list, parse_target, parse_terms
+from chaos.rules.failpoint_exceptions import BadStr, make_exception
+from chaos.rules.failpoint_terms import Target, Term, choose, parse_list, parse_target, parse_terms
 
 
 def acting(terms: str, passings: int, seed: int = 0) -> list[str]:

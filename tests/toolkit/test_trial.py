@@ -21,7 +21,7 @@ TRIALS = st.builds(
     Trial,
     st.just("C1.6/kill_mid_upload"),
     st.integers(0, 2**64),
-    st.sampled_from(["fifo", "tasks", "pct"]),
+    st.sampled_from(["fifo", "portfolio", "pct"]),
     st.none() | st.lists(FAULTS, max_size=4).map(tuple),
     st.frozensets(st.sampled_from(["network", "disk", "schedule"])),
     st.none() | st.integers(0, 100),
