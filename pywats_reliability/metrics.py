@@ -21,6 +21,8 @@ from pywats_reliability.health import ServiceStatus, TaskCondition, TaskState
 UPLOAD_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 QUEUE_GAUGES = ("pending", "in_flight", "failed", "quarantined", "pending_bytes", "highest")
 QUEUE_COUNTERS = ("refused", "evicted")
+CONVERTER_GAUGES = ("queue_size", "active_conversions")
+CONVERTER_COUNTERS = ("successful", "errors")
 
 
 class QueueFigures(Protocol):
@@ -59,6 +61,26 @@ class QueueFigures(Protocol):
         """Reports moved to failed/ to make room."""
 
 
+class ConverterFigures(Protocol):
+    """The counts of the converters, as their pool keeps them."""
+
+    @property
+    def successful(self) -> int:
+        """Conversions whose reports were all accepted."""
+
+    @property
+    def errors(self) -> int:
+        """Conversions that failed; each attempt counts."""
+
+    @property
+    def queue_size(self) -> int:
+        """Sources that wait to be converted."""
+
+    @property
+    def active_conversions(self) -> int:
+        """Conversions under way."""
+
+
 @dataclass(frozen=True, slots=True)
 class IPCFigures:
     """The counts of the IPC server: connections now, requests and errors (by code) since the start."""
@@ -77,6 +99,7 @@ class MetricsSnapshot:
     queue: QueueFigures | None = None
     tasks: tuple[TaskState, ...] = ()
     ipc: IPCFigures | None = None
+    converters: ConverterFigures | None = None
     loop_blocks: int = 0
     forced_shutdowns_in_a_row: int = 0
 
@@ -138,6 +161,8 @@ class _SnapshotCollector(Collector):
         yield from _tasks(snapshot.tasks)
         if snapshot.ipc is not None:
             yield from _ipc(snapshot.ipc)
+        if snapshot.converters is not None:
+            yield from _converters(snapshot.converters)
 
 
 def _queue(figures: QueueFigures) -> Iterator[Metric]:
@@ -147,9 +172,18 @@ def _queue(figures: QueueFigures) -> Iterator[Metric]:
         yield CounterMetricFamily(f"pywats_queue_{name}", _words(name), value=getattr(figures, name))
 
 
-def _words(name: str) -> str:
+def _converters(figures: ConverterFigures) -> Iterator[Metric]:
+    for name in CONVERTER_GAUGES:
+        words = _words(name, ConverterFigures)
+        yield GaugeMetricFamily(f"pywats_converter_{name}", words, value=getattr(figures, name))
+    for name in CONVERTER_COUNTERS:
+        words = _words(name, ConverterFigures)
+        yield CounterMetricFamily(f"pywats_converter_{name}", words, value=getattr(figures, name))
+
+
+def _words(name: str, protocol: type = QueueFigures) -> str:
     """Return what the protocol says about a figure, so that it is said once."""
-    return str(getattr(QueueFigures, name).__doc__ or name)
+    return str(getattr(protocol, name).__doc__ or name)
 
 
 def _tasks(tasks: tuple[TaskState, ...]) -> Iterator[Metric]:

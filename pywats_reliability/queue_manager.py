@@ -1,7 +1,8 @@
 """The door to the queue: reports come in here, and who watches hears here what became of them.
 
 * ``submit`` returns an id when the report is durable, or raises (H1.1, H1.8). From ``stop_accepting`` on
-  it refuses with ``ServiceStoppingError`` (C1.1), also what was being parsed at that instant.
+  it refuses with ``ServiceStoppingError`` (C1.1), also what was being parsed at that instant. A conversion that was
+  under way then has a door of its own, ``submit_converted``, until ``close``: it may end (C1.2).
 * When the queue is full, the configured action decides (H5.3): ``reject`` refuses; ``oldest_first`` moves the oldest
   report to ``failed/`` with the reason and takes the new one; ``pause`` refuses too, and tells watchers and converters
   to pause as soon as the queue is full and to go on as soon as there is room.
@@ -52,6 +53,7 @@ class QueueManager:
         self.intake_paused: Event[[str]] = Event("intake_paused")
         self.intake_resumed: Event[[]] = Event("intake_resumed")
         self.is_accepting = True
+        self._is_closed = False
         self.is_intake_paused = False
         self.submitted = 0
         self._store = store
@@ -76,10 +78,13 @@ class QueueManager:
         self._require_accepting("submit")
         report = await self._parsed(source)
         self._require_accepting("submit")
-        record = await self._accepted(report, priority)
-        self.submitted += 1
-        self.operation_queued.emit(record.report_id)
-        return record.report_id
+        return await self._submitted(report, priority)
+
+    async def submit_converted(self, source: Report, *, priority: int = PRIORITY_DEFAULT) -> str:
+        """Keep the report of a conversion that began before the stop was asked for; as ``submit``, until ``close``."""
+        if self._is_closed:
+            raise ServiceStoppingError("submit")
+        return await self._submitted(source, priority)
 
     def stop_accepting(self) -> None:
         """Refuse everything that would change the queue from outside, from now on."""
@@ -88,6 +93,7 @@ class QueueManager:
     def close(self) -> None:
         """Stop accepting and stop listening to the store; harmless to repeat."""
         self.stop_accepting()
+        self._is_closed = True
         self._unsubscribe()
 
     def is_full(self) -> bool:
@@ -157,6 +163,12 @@ class QueueManager:
         if isinstance(source, Mapping) or len(source) > PARSE_INLINE_BYTES:
             return await self._store.workers.run(parse_report, source)
         return parse_report(source)
+
+    async def _submitted(self, report: Report, priority: int) -> str:
+        record = await self._accepted(report, priority)
+        self.submitted += 1
+        self.operation_queued.emit(record.report_id)
+        return record.report_id
 
     async def _accepted(self, report: Report, priority: int) -> Record:
         while True:

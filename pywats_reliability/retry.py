@@ -12,7 +12,8 @@
 * Waiting (H1.3): exponential, full jitter, a cap: "Exponential Backoff And Jitter", AWS Architecture Blog, 2015,
   https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/. ``Retry-After`` is counted from the
   answer's own ``Date``, so that a wrong clock on this computer cannot matter (H1.12).
-* The server's words are one short line without the token and without what the report says (H3.5).
+* The server's words are one short line, without what proves us to it or to a proxy, and without what the report
+  says (H3.5).
 """
 
 from __future__ import annotations
@@ -91,6 +92,7 @@ class Request:
     report_id: str
     body: bytes = field(default=b"", repr=False)
     token: str = field(default="", repr=False)
+    proxy_token: str = field(default="", repr=False)
 
 
 def decide(answer: Answer, request: Request, *, now: datetime) -> Decision:
@@ -129,9 +131,9 @@ def server_said(answer: Answer, request: Request) -> str:
     return f"the server answered {answer.status} {_phrase(answer.status)}" + (f": {words}" if words else "")
 
 
-def scrub_token(text: str, token: str) -> str:
-    """Return ``text`` without the token, and without the user name and the password that it is made of."""
-    for secret in sorted(_secrets(token), key=len, reverse=True):
+def scrub(text: str, request: Request) -> str:
+    """Return ``text`` without the tokens for server and proxy, and without the user names and passwords in them."""
+    for secret in sorted(_secrets(request.token) | _secrets(request.proxy_token), key=len, reverse=True):
         text = text.replace(secret, _WITHHELD)
     return text
 
@@ -213,7 +215,7 @@ def _words(answer: Answer) -> str:
 def _scrubbed(words: str, request: Request) -> str:
     if len(words) > 4 * WORDS_LENGTH_MAX:  # The last word goes too: half a secret could not be recognised.
         words = words[: 4 * WORDS_LENGTH_MAX].rpartition(" ")[0]
-    words = scrub_token(_without_contents(words, request), request.token)
+    words = scrub(_without_contents(words, request), request)
     return words if len(words) <= WORDS_LENGTH_MAX else words[: WORDS_LENGTH_MAX - 1] + "…"
 
 

@@ -201,6 +201,11 @@ class Shutdown:
             self._task = self._tasks.spawn("shutdown", self._run())
         return await asyncio.shield(self._task)
 
+    def limit(self, limits: ShutdownLimits) -> None:
+        """Take other windows into force; a stop that was asked for keeps those it began with."""
+        if not self.is_requested:
+            self._limits = limits
+
     def escalate(self) -> None:
         """Wait for nothing more: go to the forced phase now, or as soon as the stop is requested."""
         now = asyncio.get_running_loop().time()

@@ -59,15 +59,19 @@ def raise_descriptor_limit(config: ClientConfig) -> None:
 
 
 class ExitGuard:
-    """Ends the process when a stop that was asked for has not ended it by ``limit_s`` and a margin."""
+    """Ends the process when a stop that was asked for has not ended it by ``limit_s`` and a margin.
 
-    def __init__(self, limit_s: float, leave: Callable[[int], object] = os._exit) -> None:
-        self._limit_s, self._leave = limit_s, leave
+    ``limit_s`` is asked for when the stop is: the configuration may have changed by then.
+    """
+
+    def __init__(self, limit_s: Callable[[], float], leave: Callable[[int], object] = os._exit) -> None:
+        self._limit_of, self._limit_s, self._leave = limit_s, 0.0, leave
         self._timer: threading.Timer | None = None
 
     def arm(self) -> None:
         """Begin to count; harmless to repeat."""
         if self._timer is None:
+            self._limit_s = self._limit_of()
             self._timer = threading.Timer(self._limit_s + GUARD_MARGIN_S, self._end)
             self._timer.name, self._timer.daemon = "exit-guard", True
             self._timer.start()
@@ -81,7 +85,7 @@ class ExitGuard:
     def hurry(self) -> None:
         """Count anew, and the margin only: the stop is over, and all that is left to do is to leave."""
         self.disarm()
-        self._limit_s = 0.0
+        self._limit_of = lambda: 0.0
         self.arm()
 
     def _end(self) -> None:
@@ -103,22 +107,28 @@ def run_service(
     ``announce`` is called when a start is through. Raises ``ConfigError``, ``DiskError`` and ``StartError``.
     """
     while True:
-        config = load_or_create(config_path, disk=Disk(), environment=os.environ)
-        secrets = Secrets(secrets_of(config))
-        file = _log_file(data, config)
-        undo_logging = configure_logging(config.log_level, as_json=json_log, file=file, secrets=secrets)
-        raise_descriptor_limit(config)
-        around = Surroundings(
-            config_path=config_path, environment=dict(os.environ), secrets=secrets, blocked_loop_thread=True
-        )
-        guard = ExitGuard(config.force_shutdown_seconds)
-        try:
-            service, report = asyncio.run(_served(data, config, around, announce, guard))
-        finally:
-            guard.disarm()
-            undo_logging()
+        service, report = _run_once(data, config_path, announce, json_log=json_log)
         if not service.restart_requested:
             return report.exit_code
+
+
+def _run_once(
+    data: Path, config_path: Path, announce: Callable[[AsyncClientService], None], *, json_log: bool
+) -> tuple[AsyncClientService, ShutdownReport]:
+    config = load_or_create(config_path, disk=Disk(), environment=os.environ)
+    secrets = Secrets(secrets_of(config))
+    file = _log_file(data, config)
+    undo_logging = configure_logging(config.log_level, as_json=json_log, file=file, secrets=secrets)
+    raise_descriptor_limit(config)
+    around = Surroundings(
+        config_path=config_path, environment=dict(os.environ), secrets=secrets, blocked_loop_thread=True
+    )
+    guard = ExitGuard(lambda: float(config.force_shutdown_seconds))
+    try:
+        return asyncio.run(_served(data, config, around, announce, guard))
+    finally:
+        guard.disarm()
+        undo_logging()
 
 
 def _log_file(data: Path, config: ClientConfig) -> Path | None:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from pywats_reliability.client_service.queue_commands import QueueCommands
 from pywats_reliability.config import ClientConfig
+from pywats_reliability.converter_pool import AsyncConverterPool
 from pywats_reliability.errors import ReportInvalidError, ServiceStoppingError, SettingTypeError
 from pywats_reliability.ipc import Answer, CommandHandler
 from pywats_reliability.queue_manager import PRIORITY_DEFAULT, QueueManager
@@ -44,6 +45,11 @@ class Commanded(Protocol):
         """Try every waiting report at once; return how many waited."""
         ...
 
+    @property
+    def converters(self) -> AsyncConverterPool:
+        """What turns dropped files into reports."""
+        ...
+
     async def change_settings(self, changes: Mapping[str, Any]) -> None:
         """Change, save and apply settings, or raise and change nothing."""
         ...
@@ -67,6 +73,8 @@ class Commands:
             **QueueCommands(self._service.queue, self._service.data).handlers(),
             "sync_now": self.sync_now,
             "get_converters": self.get_converters,
+            "start_converter": self.start_converter,
+            "stop_converter": self.stop_converter,
         }
 
     async def get_status(self, _: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,8 +118,22 @@ class Commands:
         return {"waiting": self._service.sync_now()}
 
     async def get_converters(self, _: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Return the converters that are configured."""
-        return [{"name": c.name, "enabled": c.enabled, "priority": c.priority} for c in self._service.config.converters]
+        """Return each converter, the most urgent first: what it is, how it is, and what it has done."""
+        return self._service.converters.describe()
+
+    async def start_converter(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """Let the converter ``name`` work until the next start, also one that is disabled."""
+        self._require_running("start_converter")
+        name = _converter_name(args)
+        self._service.converters.start_converter(name)
+        return {"name": name, "wanted": True}
+
+    async def stop_converter(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """Let the converter ``name`` end after what it is converting, until the next start."""
+        self._require_running("stop_converter")
+        name = _converter_name(args)
+        self._service.converters.stop_converter(name)
+        return {"name": name, "wanted": False}
 
     def _require_running(self, operation: str) -> None:
         if not self._service.queue.is_accepting:
@@ -119,3 +141,10 @@ class Commands:
 
     def __repr__(self) -> str:
         return f"Commands({len(self.handlers())} commands)"
+
+
+def _converter_name(args: Mapping[str, Any]) -> str:
+    name = args.get("name")
+    if not isinstance(name, str):
+        raise SettingTypeError("args.name", "the name of a converter", "something else" if "name" in args else "none")
+    return name

@@ -14,6 +14,7 @@ from pywats_reliability.client_service.rhythms import PING_S, REGISTER_S, WATCHD
 from pywats_reliability.client_service.surroundings import Surroundings
 from pywats_reliability.config import ClientConfig
 from pywats_reliability.config_file import LOOK_INTERVAL_S, ConfigWatcher
+from pywats_reliability.converter_pool import AsyncConverterPool
 from pywats_reliability.health import Condition, HealthSnapshot
 from pywats_reliability.health_server import HealthServer
 from pywats_reliability.ipc import AsyncIPCServer, CommandHandler, Hello
@@ -24,8 +25,9 @@ from pywats_reliability.supervisor import TaskSpec
 from pywats_reliability.wats_client import WatsClient
 
 QUEUE_BEAT_S = 30.0
+CONVERTERS_BEAT_S = 10.0
 HEALTH_BEAT_S = 10.0
-CAPABILITIES = ("auth", "config", "queue", "rate_limit")
+CAPABILITIES = ("auth", "config", "converters", "queue", "rate_limit", "sync")
 log = logging.getLogger(__name__)
 
 
@@ -37,6 +39,7 @@ class Parts:
     client: WatsClient
     queue: QueueManager
     pending_queue: AsyncPendingQueue[Record]
+    converter_pool: AsyncConverterPool
     rhythms: Rhythms
     health_server: HealthServer | None
     watcher: ConfigWatcher | None
@@ -55,15 +58,7 @@ def build_parts(
 ) -> Parts:
     """Return the parts of a service whose reports are kept in ``data``."""
     store = ReportStore(data, disk=around.disk, clock=around.clock, limits=settings.store_limits(config))
-    client = WatsClient(
-        config.service_address,
-        config.api_token,
-        clock=around.clock,
-        timeout_s=config.upload_timeout_seconds,
-        max_concurrent=config.max_concurrent_uploads,
-        proxy=settings.proxy_settings(config),
-        transport=around.transport,
-    )
+    client = _client(config, around)
     queue = QueueManager(store, full_action=config.queue_full_action)
     pending_queue: AsyncPendingQueue[Record] = AsyncPendingQueue(
         store,
@@ -79,7 +74,37 @@ def build_parts(
     if config.health_port:
         health = HealthServer(config.health_host, config.health_port, snapshot, metrics_text)
     rhythms = Rhythms(config, queue, client, around.clock, condition)
-    return Parts(store, client, queue, pending_queue, rhythms, health, watcher)
+    return Parts(store, client, queue, pending_queue, _pool(data, config, around, queue), rhythms, health, watcher)
+
+
+def _client(config: ClientConfig, around: Surroundings) -> WatsClient:
+    return WatsClient(
+        config.service_address,
+        config.api_token,
+        clock=around.clock,
+        timeout_s=config.upload_timeout_seconds,
+        max_concurrent=config.max_concurrent_uploads,
+        proxy=settings.proxy_settings(config),
+        transport=around.transport,
+    )
+
+
+def _pool(data: Path, config: ClientConfig, around: Surroundings, queue: QueueManager) -> AsyncConverterPool:
+    """Return the pool, which pauses and goes on with the queue's intake (H5.3)."""
+    pool = AsyncConverterPool(
+        settings.converters(config),
+        queue,
+        data=data,
+        disk=around.disk,
+        clock=around.clock,
+        settings=settings.pool_settings(config),
+        converters_folder=data / config.converters_folder,
+        submit=queue.submit_converted,
+        is_being_written=around.is_being_written,
+    )
+    queue.intake_paused.subscribe(pool.pause)
+    queue.intake_resumed.subscribe(pool.resume)
+    return pool
 
 
 def build_ipc(config: ClientConfig, handlers: dict[str, CommandHandler], secret: str) -> AsyncIPCServer:
@@ -92,9 +117,10 @@ def build_ipc(config: ClientConfig, handlers: dict[str, CommandHandler], secret:
 
 def task_specs(parts: Parts, ipc: AsyncIPCServer) -> list[TaskSpec]:
     """Return the background tasks; the supervisor brings its own, ``task_monitor``."""
-    rhythms = parts.rhythms
+    rhythms, pool = parts.rhythms, parts.converter_pool
     specs = [
         TaskSpec("pending_queue", parts.pending_queue.run, critical=True, heartbeat_interval_s=QUEUE_BEAT_S),
+        TaskSpec("converter_pool", pool.run, critical=True, heartbeat_interval_s=CONVERTERS_BEAT_S),
         TaskSpec("watchdog", rhythms.watchdog, critical=False, heartbeat_interval_s=WATCHDOG_S),
         TaskSpec("ping", rhythms.ping, critical=False, heartbeat_interval_s=PING_S),
         TaskSpec("register", rhythms.register, critical=False, heartbeat_interval_s=REGISTER_S),

@@ -11,17 +11,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pywats_reliability.client_service import settings
 from pywats_reliability.client_service.commands import Commands
+from pywats_reliability.client_service.new_settings import NewSettings
 from pywats_reliability.client_service.parts import Parts, build_ipc, build_parts, task_specs
 from pywats_reliability.client_service.status import ipc_figures, status_data
+from pywats_reliability.client_service.stop_steps import StopSteps
 from pywats_reliability.client_service.surroundings import Surroundings
 from pywats_reliability.config import ClientConfig
 from pywats_reliability.config_file import save_config
+from pywats_reliability.converter_pool import AsyncConverterPool
 from pywats_reliability.errors import (
     CleanupError,
     QueueCriticalError,
@@ -69,7 +72,9 @@ class AsyncClientService:
             reload=self._adopt,
             upload_ended=self._metrics.upload_ended,
         )
-        self.shutdown = Shutdown(settings.shutdown_limits(config), _Steps(self), tasks=self._supervisor)
+        steps = StopSteps(self._parts, self._supervisor, self._scope)
+        self.shutdown = Shutdown(settings.shutdown_limits(config), steps, tasks=self._supervisor)
+        self._new_settings = NewSettings(config, self._parts, self._supervisor, self.shutdown)
         self.shutdown_requested = asyncio.Event()
         self.restart_requested = False
         self.on_started: Event[[]] = Event("on_started")
@@ -87,6 +92,11 @@ class AsyncClientService:
     def queue(self) -> QueueManager:
         """Where reports are handed over."""
         return self._parts.queue
+
+    @property
+    def converters(self) -> AsyncConverterPool:
+        """What turns dropped files into reports."""
+        return self._parts.converter_pool
 
     @property
     def status(self) -> str:
@@ -142,6 +152,7 @@ class AsyncClientService:
         elif self._starting is not None and not self._starting.done():
             self._starting.cancel()
         self.queue.stop_accepting()  # Now, and not when the stop gets its turn of the loop (C1.1).
+        self.converters.stop_accepting()
         self.shutdown_requested.set()
 
     def request_restart(self) -> None:
@@ -169,6 +180,8 @@ class AsyncClientService:
             self._supervisor.states(),
             counts=self._parts.store.counts,
             uploads=self.stats,
+            conversions=self.converters.stats,
+            needs_restart=self._new_settings.waiting,
             submitted=self.queue.submitted,
             limit=self.config.max_queue_size,
             start_time=self._start_time,
@@ -195,6 +208,7 @@ class AsyncClientService:
             queue=self._parts.store.counts,
             tasks=self._supervisor.states(),
             ipc=ipc_figures(self._ipc),
+            converters=self.converters.stats,
             loop_blocks=self._supervisor.loop_blocks,
             forced_shutdowns_in_a_row=self._remembered.in_a_row,
         )
@@ -225,6 +239,7 @@ class AsyncClientService:
             await self._remember_forced_shutdowns()
             self._scope.push("the connection to the server", parts.client.aclose)
             self._scope.push("the queue", parts.queue.close)
+            self._scope.push("the converters", self._close_converters)
             self._observe(parts)
             step = "the background tasks"
             self._scope.push(step, self._end_tasks)
@@ -254,6 +269,9 @@ class AsyncClientService:
         assert self._parts.health_server is not None, "it was pushed because there is one"
         await self._supervisor.stop_task("health_server")
         await self._parts.health_server.close()
+
+    async def _close_converters(self) -> None:
+        await self.converters.close(settings.converter_threads_limit_s(self.config))
 
     async def _end_tasks(self) -> None:
         await self._supervisor.cancel_all(timeout_s=CANCEL_TASKS_S)
@@ -290,23 +308,11 @@ class AsyncClientService:
             log.warning("this shutdown is not remembered: %s", error)
 
     def _adopt(self, new: ClientConfig) -> None:
-        """Take a new configuration into force; what concerns addresses of our own needs a restart."""
+        """Take a new configuration into force (see ``new_settings``)."""
         for secret in settings.secrets_of(new):
             self._around.secrets.register(secret)
         self.config.adopt(new)
-        self._parts.store.limit(settings.store_limits(new))
-        self._parts.pending_queue.settings = settings.upload_settings(new)
-        self.queue.full_action = type(self.queue.full_action)(new.queue_full_action)
-        self._supervisor.spawn("apply the server's address", self._apply_server(new))
-        self._parts.pending_queue.resume()
-
-    async def _apply_server(self, new: ClientConfig) -> None:
-        await self._parts.client.update(
-            new.service_address,
-            new.api_token,
-            max_concurrent=new.max_concurrent_uploads,
-            proxy=settings.proxy_settings(new),
-        )
+        self._new_settings.apply(new, self._ipc)
 
     def _api_changed(self, status: str, reason: str) -> None:
         self._api_reason = reason
@@ -336,8 +342,9 @@ class AsyncClientService:
             api=ApiStatus(parts.client.api_status),
             api_reason=self._api_reason,
             critical_errors=critical,
+            failed_converters=parts.converter_pool.failed_converters(),
             loop_blocked=self._supervisor.loop_blocked if self._phase is not Phase.STOPPED else None,
-            pause_reason=parts.pending_queue.paused_reason,
+            pause_reason=_together(parts.pending_queue.paused_reason, parts.converter_pool.paused_reason),
             notes=tuple(note for note in notes if note is not None),
         )
 
@@ -346,44 +353,15 @@ class AsyncClientService:
         return f"AsyncClientService({self.config.instance_id}, {self._phase}, {counts.pending} pending)"
 
 
-class _Steps:
-    """What a stop does to the service (see ``ShutdownSteps``)."""
-
-    def __init__(self, service: AsyncClientService) -> None:
-        self._service = service
-        self._parts = service._parts  # noqa: SLF001 - one class in two halves
-        self._supervisor = service._supervisor  # noqa: SLF001
-        self._scope = service._scope  # noqa: SLF001
-
-    def stop_intake(self) -> None:
-        self._parts.queue.stop_accepting()
-        self._parts.pending_queue.stop_taking()
-
-    def in_flight(self) -> Sequence[str]:
-        return self._parts.pending_queue.in_flight()
-
-    async def wait_idle(self) -> None:
-        await self._parts.pending_queue.wait_idle()
-
-    async def cancel_work(self, limit_s: float) -> Sequence[str]:
-        ended = await self._supervisor.stop_task("pending_queue", limit_s)
-        return () if ended else self.in_flight()
-
-    def pending(self) -> int:
-        return self._parts.store.counts.pending
-
-    async def close(self, limit_s: float) -> None:
-        await self._scope.close(limit_s=limit_s)
-
-    def left_behind(self) -> Sequence[str]:
-        return self._supervisor.left_behind()
-
-
 CANCEL_TASKS_S = 3.0
 OUTAGE_S = 60.0
 """From this long on an absence of the server is an outage, after which nobody need wait for the rest of a backoff. A
 shorter one is not: a report that makes the server break off must not get all its attempts in a row."""
 CRITICAL_SHOWN = 10
+
+
+def _together(*reasons: str | None) -> str | None:
+    return "; ".join(reason for reason in reasons if reason is not None) or None
 
 
 def _read_memory(path: Path) -> ForcedShutdowns:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from pywats_reliability.config import ClientConfig
+from pywats_reliability.config.nested import ConverterConfig
+from pywats_reliability.converter_pool import PoolSettings
+from pywats_reliability.converters import StationInfo
 from pywats_reliability.ipc import IPCLimits
 from pywats_reliability.ipc.address import Address, UnixAddress, default_address
 from pywats_reliability.pending_queue import UploadSettings
@@ -43,6 +46,31 @@ def proxy_settings(config: ClientConfig) -> ProxySettings:
         password=config.proxy_password if config.proxy_auth else "",
         bypass=config.proxy_bypass,
     )
+
+
+def converters(config: ClientConfig) -> tuple[ConverterConfig, ...]:
+    """Return the converters that are to work: none where converting as a whole is turned off."""
+    return tuple(config.converters) if config.converters_enabled else ()
+
+
+def pool_settings(config: ClientConfig) -> PoolSettings:
+    """Return how converting goes about it (C1.9)."""
+    return PoolSettings(conversion_timeout_s=config.conversion_timeout_seconds, station=_station(config))
+
+
+def converter_threads_limit_s(config: ClientConfig) -> float:
+    """Return how long the end of a stop waits for threads of conversions: they were cancelled long before."""
+    return min(1.0, float(config.force_shutdown_seconds) / 60)
+
+
+def _station(config: ClientConfig) -> StationInfo:
+    """Return the station as configured: the chosen preset of several, or the one there is."""
+    if not config.include_station_in_reports:
+        return StationInfo()
+    chosen = [preset for preset in config.station_presets if preset.key == config.active_station_key]
+    if config.multi_station_enabled and chosen:
+        return StationInfo(chosen[0].name, chosen[0].location, chosen[0].purpose)
+    return StationInfo(config.station_name, config.location, config.purpose)
 
 
 def shutdown_limits(config: ClientConfig) -> ShutdownLimits:

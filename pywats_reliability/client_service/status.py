@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from pywats_reliability.converter_pool import ConverterStats
 from pywats_reliability.health import Condition, TaskState, describe
 from pywats_reliability.ipc import AsyncIPCServer
 from pywats_reliability.metrics import IPCFigures
@@ -29,6 +31,8 @@ def status_data(
     *,
     counts: StoreCounts,
     uploads: UploadStats,
+    conversions: ConverterStats,
+    needs_restart: tuple[str, ...],
     submitted: int,
     limit: int,
     start_time: datetime,
@@ -41,16 +45,17 @@ def status_data(
         "start_time": start_time.isoformat(),
         "uptime_seconds": round(uptime_s, 3),
         "reports_submitted": submitted,
-        "conversions_completed": 0,
-        "errors": uploads.errors,
+        "conversions_completed": conversions.successful,
+        "errors": uploads.errors + conversions.errors,
+        "needs_restart": list(needs_restart),
         "pending_queue": _pending_queue(counts, uploads, submitted, limit),
-        "converter_pool": _converter_pool(),
+        "converter_pool": asdict(conversions),
         "pending_count": counts.pending,
         "processing_count": counts.in_flight,
         "completed_count": uploads.successful,
         "failed_count": counts.failed,
-        "converter_active": 0,
-        "converter_pending": 0,
+        "converter_active": conversions.active_conversions,
+        "converter_pending": conversions.queue_size,
         "shutdown": {
             "phase": str(progress.phase),
             "in_flight": progress.in_flight,
@@ -74,7 +79,3 @@ def _pending_queue(counts: StoreCounts, uploads: UploadStats, submitted: int, li
         "evicted": counts.evicted,
         "quarantined": counts.quarantined,
     }
-
-
-def _converter_pool() -> dict[str, Any]:
-    return {"total_processed": 0, "successful": 0, "errors": 0, "queue_size": 0, "active_conversions": 0}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 
+from pywats_reliability.converter_pool.writers import WriterCheck, is_open_for_writing
 from pywats_reliability.disk import Disk
 from pywats_reliability.logs import Secrets
 from pywats_reliability.ports import Randomness, SystemClock, WallClock, system_randomness
@@ -20,7 +21,8 @@ class Surroundings:
     ``config_path``: the file that is watched and that ``set_config`` saves to; None: neither. ``secrets_folder``: where
     the IPC secret is kept; None: the user's. ``transport`` replaces the network under httpx. ``blocked_loop_thread``:
     tell of a blocked event loop while it lasts, by a thread; for real processes only. ``secrets``: what no text that is
-    shown may contain; the service registers those of its configuration.
+    shown may contain; the service registers those of its configuration. ``is_being_written`` asks the system about a
+    dropped file; ``never_known`` where it cannot be asked.
     """
 
     disk: Disk = field(default_factory=Disk)
@@ -32,3 +34,4 @@ class Surroundings:
     environment: Mapping[str, str] = field(default_factory=dict)
     secrets: Secrets = field(default_factory=Secrets)
     blocked_loop_thread: bool = False
+    is_being_written: WriterCheck = is_open_for_writing

@@ -112,6 +112,10 @@ class AsyncIPCServer:
             open_now, self._total, self._refused, self._evicted, tally.requests, tally.errors, tally.timeouts
         )
 
+    def limit(self, limits: IPCLimits) -> None:
+        """Take other limits into force, for connections from now on."""
+        self._limits = limits
+
     async def start(self) -> None:
         """Listen: from now on clients may connect, and are served as soon as ``run`` runs.
 

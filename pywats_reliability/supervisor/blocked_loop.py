@@ -24,7 +24,7 @@ class BlockedLoopReporter:
     """The thread and its life line: ``loop_is_free`` is called from the loop, every ``loop_check_s``."""
 
     def __init__(self, limits: SupervisionLimits) -> None:
-        self._limits = limits
+        self.limits = limits
         self._thread: threading.Thread | None = None
         self._ended = threading.Event()
         self._free_at = 0.0
@@ -51,10 +51,10 @@ class BlockedLoopReporter:
 
     def _watch(self, loop: asyncio.AbstractEventLoop, loop_thread: int) -> None:
         reported_for = None
-        while not self._ended.wait(self._limits.loop_check_s):
+        while not self._ended.wait(self.limits.loop_check_s):
             free_at = self._free_at
             blocked_s = loop.time() - free_at
-            if blocked_s > self._limits.loop_blocked_s + self._limits.loop_check_s and reported_for != free_at:
+            if blocked_s > self.limits.loop_blocked_s + self.limits.loop_check_s and reported_for != free_at:
                 reported_for = free_at
                 log.error("the event loop has been blocked for %.1f s, in %s", blocked_s, _place(loop_thread))
                 self.reports += 1

@@ -34,6 +34,12 @@ class LoopWatch:
         self.last_block_s = 0.0
         self.last_block_at: float | None = None
 
+    def limit(self, limits: SupervisionLimits) -> None:
+        """Take other limits into force, from the next look on."""
+        self._limits = limits
+        if self._reporter is not None:
+            self._reporter.limits = limits
+
     def start(self) -> None:
         """Begin to look; harmless when it does already."""
         if self._timer is None:
@@ -65,11 +71,11 @@ class LoopWatch:
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
-        late_s = now - self._due
+        late_s, check_s = now - self._due, self._limits.loop_check_s
         self._arm(loop)  # First of all: whatever goes wrong below, the watch goes on.
         if self._reporter is not None:
             self._reporter.loop_is_free(now)
-        if late_s + self._limits.loop_check_s > self._limits.loop_blocked_s:
+        if late_s + check_s > self._limits.loop_blocked_s:
             self.blocks += 1
             self.last_block_s, self.last_block_at = late_s, now
             log.error("the event loop was blocked for at least %.1f s: nothing could run meanwhile", late_s)

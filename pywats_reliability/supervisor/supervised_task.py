@@ -129,6 +129,11 @@ class SupervisedTask:
         """Do not hold a time against the task in which the loop was blocked: it could not have beaten."""
         self._alive_at += seconds
 
+    def limit(self, limits: SupervisionLimits) -> None:
+        """Take other limits into force; restarts of the past count against the new ones."""
+        self._limits = limits
+        self._restarted_at = deque(self._restarted_at, maxlen=max(1, limits.restart_limit))
+
     def _launch(self, condition: TaskCondition) -> None:
         loop = asyncio.get_running_loop()
         self._stop_requested, self._beats_of_run = False, 0

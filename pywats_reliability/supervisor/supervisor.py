@@ -11,9 +11,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from pywats_reliability.errors import ServiceStoppingError, TaskNotFoundError
@@ -52,6 +54,7 @@ class Supervisor:
         self._started = self._stopping = False
         self._one_shots = OneShots()
         self._left_behind: dict[asyncio.Task[None], None] = {}
+        self._monitor_wakes = asyncio.Event()
         reporter = BlockedLoopReporter(self._limits) if blocked_loop_thread else None
         self._watch = LoopWatch(self._limits, self._check_monitor, self._loop_was_blocked, reporter)
         self.on_change: Event[[TaskState]] = Event("on_change")
@@ -93,7 +96,21 @@ class Supervisor:
 
         Raises ``TaskNotFoundError``. Cancelling the caller leaves the task cancelled and passes through.
         """
-        return not await self._stop([self._task(name)], timeout_s)
+        return not await self.stop_tasks([name], timeout_s)
+
+    async def stop_tasks(self, names: Sequence[str], timeout_s: float) -> list[str]:
+        """Cancel some tasks at once, wait as ``stop_task`` does, and return the names of those that did not end."""
+        return await self._stop([self._task(name) for name in names], timeout_s)
+
+    def limit(self, limits: SupervisionLimits) -> None:
+        """Take other limits into force, for tasks that run, too."""
+        self._limits = limits
+        self._watch.limit(limits)
+        for task in self._tasks.values():
+            task.limit(limits)
+        monitor = self._tasks[MONITOR]
+        monitor.spec = replace(monitor.spec, heartbeat_interval_s=limits.monitor_interval_s)
+        self._monitor_wakes.set()
 
     async def cancel_all(self, timeout_s: float) -> list[str]:
         """Cancel every task, end the watch, and return the names of those that did not end within ``timeout_s``.
@@ -160,7 +177,10 @@ class Supervisor:
             now = asyncio.get_running_loop().time()
             for task in self._tasks.values():
                 task.check(now)
-            await asyncio.sleep(self._limits.monitor_interval_s)
+            self._monitor_wakes.clear()
+            with contextlib.suppress(TimeoutError):  # It is woken when its interval changes: it may be shorter now.
+                async with asyncio.timeout(self._limits.monitor_interval_s):
+                    await self._monitor_wakes.wait()
 
     def _check_monitor(self, now: float) -> None:
         self._tasks[MONITOR].check(now)

@@ -23,14 +23,14 @@ def test_a_process_that_is_still_there_after_the_limit_is_ended(
         codes.append(code)
         left.set()
 
-    ExitGuard(0.01, leave).arm()
+    ExitGuard(lambda: 0.01, leave).arm()
     assert left.wait(10)
     assert codes == [EXIT_FORCED]
     assert "still there" in capsys.readouterr().err
 
 
 def test_a_process_that_ends_by_itself_is_left_alone() -> None:
-    guard = ExitGuard(60, lambda code: pytest.fail(f"ended with {code}"))
+    guard = ExitGuard(lambda: 60.0, lambda code: pytest.fail(f"ended with {code}"))
     guard.arm()
     (thread,) = (thread for thread in threading.enumerate() if thread.name == "exit-guard")
     guard.disarm()

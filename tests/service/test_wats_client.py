@@ -18,7 +18,8 @@ import respx
 from pywats_reliability.answers import Decision, PauseForCredentials, Rejected, RetryLater, Sent
 from pywats_reliability.errors import SendError
 from pywats_reliability.ports import SystemClock
-from pywats_reliability.wats_client import ANSWER_BYTES_MAX, ProxySettings, WatsClient, _read
+from pywats_reliability.wats_client import ANSWER_BYTES_MAX, ProxySettings, WatsClient
+from pywats_reliability.wats_client.client import _read
 
 pytestmark = pytest.mark.asyncio
 OURS = "7f3a1c52-9b1e-4c55-8f0e-1d2c3b4a5968"
@@ -315,7 +316,7 @@ async def test_the_status_of_the_api_follows_what_the_server_does_and_is_told_on
 @respx.mock
 async def test_a_new_configuration_counts_from_the_next_request(client: WatsClient) -> None:
     new = respx.post("https://new.example/api/Report/WSJF").respond(json=RECEIPT)
-    await client.update("https://new.example", "bmV3OnRva2Vu")
+    client.update("https://new.example", "bmV3OnRva2Vu")
     assert await client.send(OURS, BODY) == Sent()
     assert new.calls.last.request.headers["authorization"] == "Basic bmV3OnRva2Vu"
 

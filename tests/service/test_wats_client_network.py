@@ -279,7 +279,7 @@ async def test_an_upload_under_way_ends_on_its_old_configuration() -> None:
         async with asyncio.TaskGroup() as tasks:
             sending = tasks.create_task(client.send(OURS, BODY))
             await old.arrived.wait()
-            await client.update(new.url, "dG9rZW46dG9rZW4=")
+            client.update(new.url, "dG9rZW46dG9rZW4=")
             assert await client.send(OURS, BODY) == Sent()
             may_answer.set()
         assert sending.result() == Sent()
