@@ -125,7 +125,7 @@ def _run_once(
     )
     guard = ExitGuard(lambda: float(config.force_shutdown_seconds))
     try:
-        return asyncio.run(_served(data, config, around, announce, guard))
+        return asyncio.run(serve(data, config, around, announce, guard))
     finally:
         guard.disarm()
         undo_logging()
@@ -139,13 +139,18 @@ def _log_file(data: Path, config: ClientConfig) -> Path | None:
     return data / str(config.log_file)
 
 
-async def _served(
+async def serve(
     data: Path,
     config: ClientConfig,
     around: Surroundings,
     announce: Callable[[AsyncClientService], None],
     guard: ExitGuard,
 ) -> tuple[AsyncClientService, ShutdownReport]:
+    """Run the service as the process's own task until it is stopped, with its signals taken and its exit guarded.
+
+    Returns the service and what came of its stop; leaves the process at once when work was left behind. Raises
+    ``StartError``.
+    """
     service = AsyncClientService(data, config, around)
     loop = asyncio.get_running_loop()
 
