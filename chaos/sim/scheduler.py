@@ -1,0 +1,287 @@
+"""Turns: one thing after another, in virtual time, on greenlets that can be left in the middle.
+
+* What is ready lies in two places of the policy: *turns* (steps of tasks, threads that may go on), which it permutes,
+  and *callbacks* (of loops and of the world), which keep their order. Timers that are due become callbacks.
+* A *carrier* is a greenlet that takes turns and runs loops' callbacks on its own stack. When such a callback has to
+  wait (a slow disk, a lock), its carrier is left as it stands and another goes on; later the first is switched to.
+* A *thread* of a process is a greenlet of its own; it is switched to by a carrier and switches back when it waits.
+* A stack whose process died is never switched to again: no ``finally``, no callback, no flush.
+* Time passes only when nothing is ready. A program that spins without ever waiting is charged a microsecond for each
+  step after a while, so that deadlines it looks at do come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+from greenlet import GreenletExit, getcurrent, greenlet
+
+from chaos.sim.policies import Policy
+from chaos.sim.tasks import SimHandle, SimTimerHandle
+from chaos.sim.verdicts import LivelockError
+
+if TYPE_CHECKING:
+    from chaos.sim.loop import SimLoop
+    from chaos.sim.process import SimProcess
+    from chaos.sim.strands import Strand, Wait
+
+FOREVER_NS = 1 << 62
+SPIN_STEPS = 10_000  # Steps in one instant before each further one costs time.
+SPIN_COST_NS = 1_000
+TIMERS_SWEPT_AT = 1_024
+
+set_running_loop = asyncio._set_running_loop  # noqa: SLF001 - public by its documentation, for event loops
+
+
+class Scheduler:
+    """Takes turns until it is told to stop, nothing is left to happen, or a time has come."""
+
+    def __init__(self, policy: Policy, *, steps_max: int) -> None:
+        self.policy, self.steps_max = policy, steps_max
+        self.now_ns = 0
+        self.step = 0
+        self.digest = 0
+        self.current: SimProcess | None = None
+        self.loop: SimLoop | None = None
+        self.strand: Strand | None = None
+        self.is_stopping = False
+        self.recorder: Callable[[int, int, str], None] | None = None
+        self.add_turn = policy.turns.append
+        self.add_callback = policy.callbacks.append
+        self._timers: list[tuple[int, int, SimTimerHandle]] = []
+        self._sweep_at = TIMERS_SWEPT_AT
+        self._numbers = 0
+        self._alarm = SPIN_STEPS
+        self._names: dict[str, int] = {}
+        self._hub: greenlet | None = None
+        self._carrier: greenlet | None = None
+        self._spare: list[greenlet] = []
+        self._until_ns = FOREVER_NS
+
+    def next_number(self) -> int:
+        """Return a number that nothing else in this world has."""
+        self._numbers += 1
+        return self._numbers
+
+    def add_timer(self, handle: SimTimerHandle) -> None:
+        """Keep a handle until its time has come."""
+        self._numbers += 1
+        timers = self._timers
+        heapq.heappush(timers, (handle.when_ns, self._numbers, handle))
+        if len(timers) > self._sweep_at:
+            timers[:] = [timer for timer in timers if not timer[2]._cancelled]  # noqa: SLF001 - our own class
+            heapq.heapify(timers)
+            self._sweep_at = max(TIMERS_SWEPT_AT, 2 * len(timers))
+
+    def at(self, when_ns: int, callback: Callable[[], object]) -> SimTimerHandle:
+        """Run ``callback`` as the world's own at ``when_ns`` (at once, in order, if that has passed)."""
+        handle = SimTimerHandle(when_ns, callback, (), None, None)
+        self.add_timer(handle)
+        return handle
+
+    def soon(self, callback: Callable[..., object], *arguments: Any) -> None:
+        """Run ``callback`` as the world's own, after what is ready now."""
+        self.add_callback(SimHandle(callback, arguments, None, None))
+
+    # Driving.
+
+    def drive(self, until_ns: int) -> None:
+        """Take turns until ``is_stopping``, or nothing is left to happen before ``until_ns``."""
+        assert self._hub is None, "the world is being driven already"
+        self.is_stopping, self._until_ns = False, until_ns
+        self._hub = getcurrent()
+        try:
+            self._carrier = self._another_carrier()
+            self._carrier.switch()
+        finally:
+            self._hub = self._carrier = None
+            self.enter_world()
+
+    @property
+    def is_driving(self) -> bool:
+        """Whether turns are being taken."""
+        return self._hub is not None
+
+    def is_idle(self) -> bool:
+        """Whether nothing is ready and no timer will ever be due."""
+        policy = self.policy
+        return not policy.callbacks and not policy.turns and self._next_due() >= FOREVER_NS
+
+    def _next_due(self) -> int:
+        timers = self._timers
+        while timers and timers[0][2]._cancelled:  # noqa: SLF001 - our own class
+            heapq.heappop(timers)
+        return timers[0][0] if timers else FOREVER_NS
+
+    def _fire_due(self) -> None:
+        timers, now = self._timers, self.now_ns
+        while timers and timers[0][0] <= now:
+            handle = heapq.heappop(timers)[2]
+            if not handle._cancelled:  # noqa: SLF001 - our own class
+                self.add_callback(handle)
+
+    def _advance(self) -> bool:
+        """Let time pass to the next timer; false when there is none before the end."""
+        due = self._next_due()
+        if due > self._until_ns:
+            self.now_ns = max(self.now_ns, self._until_ns)
+            return False
+        if due >= FOREVER_NS:
+            return False
+        self.now_ns = max(self.now_ns, due)
+        self._alarm = min(self.step + SPIN_STEPS, self.steps_max)
+        return True
+
+    def _take_turns(self) -> None:
+        policy, timers = self.policy, self._timers
+        take, turns, callbacks = policy.take, policy.turns, policy.callbacks
+        while not self.is_stopping:
+            if timers and timers[0][0] <= self.now_ns:
+                self._fire_due()
+            if not turns and not callbacks:
+                if self._advance():
+                    continue
+                return
+            item = take()
+            if item.__class__ is tuple:
+                callback, arguments, context, loop = item
+                number = callback.__self__.number
+            else:
+                callback = item._callback
+                if callback is None:
+                    continue
+                arguments, context, loop, number = item._args, item._context, item._loop, None
+            if loop is None:
+                self._run_of_world(callback, arguments, number)
+                continue
+            if loop.is_held:
+                loop.held.append(item)
+                continue
+            if loop is not self.loop:
+                self.enter_loop(loop)
+            self.step = step = self.step + 1
+            self.digest = hash((self.digest, self.now_ns, number or self._named(callback)))
+            if step >= self._alarm or self.recorder is not None:
+                self._look_up(callback)
+            try:
+                context.run(callback, *arguments)
+            except GreenletExit:
+                raise
+            except BaseException as error:  # noqa: BLE001 - here a loop's callbacks end; it is reported or raised there
+                loop.callback_failed(error, item)
+
+    def _run_of_world(self, callback: Callable[..., object], arguments: tuple[Any, ...], number: int | None) -> None:
+        if self.loop is not None or self.current is not None:
+            self.enter_world()
+        self.step += 1
+        self.digest = hash((self.digest, self.now_ns, number or self._named(callback)))
+        if self.step >= self._alarm or self.recorder is not None:
+            self._look_up(callback)
+        callback(*arguments)
+
+    def _named(self, callback: Any) -> int:
+        return self._line_number(name_of(callback))
+
+    def _line_number(self, name: str) -> int:
+        number = self._names.get(name)
+        if number is None:
+            number = self._names[name] = -1 - crc32(name.encode())
+        return number
+
+    def _look_up(self, callback: Any) -> None:
+        """Do what not every step needs: the limit, the price of spinning, the record of steps."""
+        if self.recorder is not None:
+            self.recorder(self.step, self.now_ns, name_of(callback))
+        if self.step >= self.steps_max:
+            raise LivelockError(self.steps_max, self.now_ns / 1e9, self.waiting())
+        if self.step >= self._alarm:
+            self.now_ns += SPIN_COST_NS
+            self._alarm = min(self.step + 1, self.steps_max)
+
+    def waiting(self) -> list[str]:
+        """Return a line for each task and thread that waits; the kernel knows them."""
+        raise NotImplementedError
+
+    # Whose code runs.
+
+    def enter_loop(self, loop: SimLoop) -> None:
+        """Say that what follows is code of this loop's process."""
+        set_running_loop(None)
+        set_running_loop(loop)
+        self.loop, self.current, self.strand = loop, loop.process, None
+
+    def enter_world(self) -> None:
+        """Say that what follows is the world's own code."""
+        set_running_loop(None)
+        self.loop = self.current = self.strand = None
+
+    def enter_strand(self, strand: Strand) -> None:
+        """Say that what follows is code of a thread."""
+        set_running_loop(None)
+        if strand.sees_loop and strand.process.loop.is_running():
+            set_running_loop(strand.process.loop)
+        self.loop, self.current, self.strand = None, strand.process, strand
+
+    def spare_stacks(self) -> list[greenlet]:
+        """Return the carriers that nobody uses; they are no longer kept."""
+        spare, self._spare = self._spare, []
+        return spare
+
+    def drop_everything(self) -> None:
+        """Forget whatever was to happen."""
+        self._timers.clear()
+        self.policy.turns.clear()
+        self.policy.callbacks.clear()
+
+    # Stacks.
+
+    def _another_carrier(self) -> greenlet:
+        carrier = self._spare.pop() if self._spare else greenlet(self._take_turns)
+        carrier.parent = self._hub
+        return carrier
+
+    def leave_stack(self) -> None:
+        """Let others go on; returns when somebody switches to this stack again, which may be never."""
+        if self.strand is not None:
+            assert self._carrier is not None, "a thread runs only while the world is driven"
+            self._carrier.switch()
+        else:
+            self._carrier = self._another_carrier()
+            self._carrier.switch()
+
+    def go_on(self, wait: Wait) -> None:
+        """Switch to the stack that waits; called by a carrier in its turn."""
+        carrier = self._carrier
+        assert carrier is not None, "only a carrier lets others go on"
+        if wait.loop is not None:
+            self.enter_loop(wait.loop)
+            self._spare.append(carrier)
+            self._carrier = wait.stack
+            wait.stack.parent = self._hub
+            wait.stack.switch()
+        else:
+            self.run_strand(wait.strand, wait.stack)
+
+    def run_strand(self, strand: Strand, stack: greenlet) -> None:
+        """Switch to a thread until it waits or ends; called by a carrier in its turn."""
+        carrier = self._carrier
+        assert carrier is not None, "only a carrier lets others go on"
+        self.enter_strand(strand)
+        stack.parent = carrier
+        stack.switch()
+        self.enter_world()
+
+
+def name_of(callback: Any) -> str:
+    """Return what a callback is called in traces: the same in every run."""
+    owner = getattr(callback, "__self__", None)
+    if (name := getattr(owner, "trace_name", None)) is not None:
+        return str(name)
+    if isinstance(owner, asyncio.Task):
+        return owner.get_name()
+    function = getattr(callback, "func", callback)  # A partial names the function it calls.
+    return str(getattr(function, "__qualname__", type(function).__qualname__))
