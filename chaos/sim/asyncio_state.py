@@ -58,7 +58,8 @@ class AsyncioState(PatchingSeam):
 
         def all_tasks(loop: Any = None) -> set[Any]:
             found = real_all_tasks(loop)
-            return set(sorted(found, key=lambda task: getattr(task, "number", 0)))
+            in_order = sorted(found, key=lambda task: getattr(task, "number", 0))
+            return set(in_order)
 
         self.patches.set(tasks, "all_tasks", all_tasks)
         self.patches.set(asyncio, "all_tasks", all_tasks)
@@ -97,5 +98,3 @@ def _numbered_hash(kernel: SimKernel) -> Any:
         return int(known["_chaos_number"])
 
     return numbered
-
-

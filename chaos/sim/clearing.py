@@ -7,6 +7,8 @@ pause point, and what it schedules is dropped. Without this, suspended stacks wo
 from __future__ import annotations
 
 import asyncio
+import logging
+import warnings
 from asyncio import tasks
 from typing import TYPE_CHECKING, Any
 
@@ -21,21 +23,41 @@ def clear_away(kernel: SimKernel) -> None:
     """Unwind everything; to be called once, while the seams are still in force and nothing drives the world."""
     kernel.is_stopping = True
     kernel.recorder = None
+    logging_was, logging.root.manager.disable = logging.root.manager.disable, logging.CRITICAL
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            _clear(kernel)
+    finally:
+        logging.root.manager.disable = logging_was
+
+
+def _clear(kernel: SimKernel) -> None:
     for process in kernel.processes:
         _bury(process)
-    for process in kernel.processes:
-        kernel.loop, kernel.strand, kernel.current = None, None, process
-        for wait in list(process.waits):
-            _unwind(wait.stack)
-        for remains in process.remains:
-            if isinstance(remains, asyncio.Task):
-                _close(remains)
-    for stack in [*kernel.abandoned, *kernel.spare_stacks()]:
-        _unwind(stack)
+    _unwind_all(kernel)
     for process in kernel.processes:
         _forget(process)
     kernel.enter_world()
     kernel.drop_everything()
+
+
+def _unwind_all(kernel: SimKernel) -> None:
+    kernel.loop = None
+    for stack, process, strand in kernel.abandoned:
+        kernel.current, kernel.strand = process, strand
+        _unwind(stack)
+    for process in kernel.processes:
+        kernel.current = process
+        for wait in list(process.waits):
+            kernel.strand = wait.strand
+            _unwind(wait.stack)
+        kernel.strand = None
+        for remains in process.remains:
+            if isinstance(remains, asyncio.Task):
+                _close(remains)
+    for stack in kernel.spare_stacks():
+        _unwind(stack)
+    kernel.abandoned.clear()
 
 
 def _bury(process: SimProcess) -> None:

@@ -17,7 +17,7 @@ from contextvars import Context
 from types import TracebackType
 from typing import Any, Self
 
-from greenlet import getcurrent, greenlet
+from greenlet import GreenletExit, getcurrent, greenlet
 
 from chaos.seed import Seed
 from chaos.sim.asyncio_state import AsyncioState
@@ -29,7 +29,7 @@ from chaos.sim.ports import Disk, Network
 from chaos.sim.process import SimProcess
 from chaos.sim.scheduler import FOREVER_NS, Scheduler
 from chaos.sim.seams import Seam
-from chaos.sim.strands import Wait
+from chaos.sim.strands import Strand, Wait
 from chaos.sim.verdicts import DeadlockError
 from chaos.sim.waiting import what_waits
 
@@ -59,13 +59,14 @@ class SimKernel(Scheduler):
         self.network: Network | None = None
         self.disk: Disk | None = None
         self.processes: list[SimProcess] = []
-        self.abandoned: list[greenlet] = []
+        self.abandoned: list[tuple[greenlet, SimProcess, Strand | None]] = []
         self.real_ident = real_get_ident()
         self.before_pause: Callable[[SimProcess, str], object] | None = None
         self.on_process_ended: list[Callable[[SimProcess], object]] = []
         self.pauses = 0
         self._entered: ExitStack | None = None
         self._draw_pause = self.choices.stream("pause")
+        self.draw_preemption = self.choices.stream("preempt")
         self._loop_waits: dict[SimLoop, Wait] = {}
 
     # Entering and leaving.
@@ -151,6 +152,8 @@ class SimKernel(Scheduler):
 
     def run_loop(self, loop: SimLoop) -> None:
         """Run a loop until it is stopped: on its process's thread, or driving the world from outside."""
+        if not loop.process.is_alive:
+            raise GreenletExit  # What is left of a dead process runs no loop while it is cleared away.
         if self.is_driving:
             wait = self._loop_waits[loop] = Wait(self, loop.process, "event loop")
             loop.release()
@@ -211,7 +214,8 @@ class SimKernel(Scheduler):
 
     def abandon_stack(self) -> None:
         """Leave the current stack for good: its process is dead. Never returns before it is cleared away."""
-        self.abandoned.append(getcurrent())
+        assert self.current is not None, "only code of a process is abandoned"
+        self.abandoned.append((getcurrent(), self.current, self.strand))
         self.leave_stack()
 
     # Telling.
@@ -247,5 +251,3 @@ class _EnteredForDriving:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
-
-

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @refuse_the_rest
-class SimLoop(LoopExecutor, LoopNetwork, LoopSignals, asyncio.AbstractEventLoop):
+class SimLoop(LoopExecutor, LoopNetwork, LoopSignals, asyncio.AbstractEventLoop):  # type: ignore[misc] # Less typed.
     """One event loop of ``process``; its time is the world's."""
 
     def __init__(self, process: SimProcess) -> None:
@@ -50,12 +49,14 @@ class SimLoop(LoopExecutor, LoopNetwork, LoopSignals, asyncio.AbstractEventLoop)
         """Return the virtual time in seconds, which is also what ``time.monotonic`` gives inside the process."""
         return self.kernel.now_ns / 1e9
 
-    def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> asyncio.Handle:
+    def call_soon(  # type: ignore[override] # The abstract one ties the arguments to the callback.
+        self, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
         """Run ``callback`` in its turn. Raises ``RuntimeError`` when the loop is closed."""
         if self._is_closed:
             self._check_closed()
         if callback.__class__ in STEP_TYPES:
-            owner = callback.__self__
+            owner: Any = callback.__self__  # type: ignore[attr-defined] # Each of these types has it.
             if owner.__class__ is SimTask or (isinstance(owner, asyncio.Task) and self._adopt(owner)):
                 self._add_turn((callback, args, context or copy_context(), self))
                 return None  # type: ignore[return-value] # Tasks never look at it.
@@ -65,17 +66,23 @@ class SimLoop(LoopExecutor, LoopNetwork, LoopSignals, asyncio.AbstractEventLoop)
         self._add_callback(handle)
         return handle
 
-    def call_soon_threadsafe(self, callback: Any, *args: Any, context: Context | None = None) -> asyncio.Handle:
+    def call_soon_threadsafe(  # type: ignore[override] # The abstract one ties the arguments to the callback.
+        self, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
         """Run ``callback`` in its turn; to be called by any thread of the process."""
         return self.call_soon(callback, *args, context=context)
 
-    def call_later(self, delay: float, callback: Any, *args: Any, context: Context | None = None) -> asyncio.TimerHandle:
+    def call_later(  # type: ignore[override] # The abstract one ties the arguments to the callback.
+        self, delay: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
         """Run ``callback`` ``delay`` seconds from now."""
         if delay is None:
             raise TypeError("delay must not be None")
         return self._call_at_ns(self.kernel.now_ns + _nanoseconds(delay), callback, args, context)
 
-    def call_at(self, when: float, callback: Any, *args: Any, context: Context | None = None) -> asyncio.TimerHandle:
+    def call_at(  # type: ignore[override] # The abstract one ties the arguments to the callback.
+        self, when: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
         """Run ``callback`` at ``when`` seconds of this loop's time."""
         if when is None:
             raise TypeError("when cannot be None")
@@ -158,7 +165,7 @@ class SimLoop(LoopExecutor, LoopNetwork, LoopSignals, asyncio.AbstractEventLoop)
         if self._is_running:
             raise RuntimeError("This event loop is already running")
         new_task = not asyncio.isfuture(future)
-        future = asyncio.ensure_future(future, loop=self)
+        future = asyncio.ensure_future(future, loop=self)  # noqa: TID251 - the loop itself
         if new_task:
             future._log_destroy_pending = False  # noqa: SLF001 - as every loop of asyncio does
         future.add_done_callback(_stop_with)
@@ -274,6 +281,13 @@ class SimLoop(LoopExecutor, LoopNetwork, LoopSignals, asyncio.AbstractEventLoop)
         return f"<SimLoop of {self.process.name} {state}>"
 
 
+def loop_of(process: SimProcess) -> SimLoop:
+    """Return a new loop of this process."""
+    complete: Any = SimLoop  # The type checker does not see the methods that ``refuse_the_rest`` adds.
+    loop: SimLoop = complete(process)
+    return loop
+
+
 def _stop_with(future: asyncio.Future[Any]) -> None:
     if not future.cancelled() and isinstance(future.exception(), SystemExit | KeyboardInterrupt):
         return  # Whoever runs the loop raises it.
@@ -290,5 +304,3 @@ def _forever(seconds: float) -> int:
     if math.isnan(seconds):
         raise ValueError("Invalid delay: NaN (not a number)")
     return FOREVER_NS
-
-

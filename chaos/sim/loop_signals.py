@@ -21,7 +21,8 @@ class LoopSignals:
     def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: Any) -> None:
         """Run ``callback`` in the loop when the process gets the signal."""
         loop: Any = self
-        if asyncio.iscoroutine(callback) or asyncio.iscoroutinefunction(callback):
+        called: Any = callback
+        if asyncio.iscoroutine(called) or asyncio.iscoroutinefunction(callback):
             raise TypeError("coroutines cannot be used with add_signal_handler()")
         _check_signal(sig)
         loop._check_closed()  # noqa: SLF001 - the class this is a part of

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from greenlet import GreenletExit
 
-from chaos.sim.loop import SimLoop
+from chaos.sim.loop import SimLoop, loop_of
 from chaos.sim.process_signals import ProcessSignals
 from chaos.sim.strands import Strand, Wait
 
@@ -53,7 +53,7 @@ class SimProcess:
 
     def new_loop(self) -> SimLoop:
         """Return another event loop, which takes the place of the one before."""
-        self.loops.append(SimLoop(self))
+        self.loops.append(loop_of(self))
         return self.loops[-1]
 
     def loop_closed(self, loop: SimLoop) -> None:

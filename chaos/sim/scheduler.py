@@ -113,8 +113,14 @@ class Scheduler:
 
     def _next_due(self) -> int:
         timers = self._timers
-        while timers and timers[0][2]._cancelled:  # noqa: SLF001 - our own class
-            heapq.heappop(timers)
+        while timers:
+            handle: Any = timers[0][2]
+            if handle._cancelled:  # noqa: SLF001 - our own class
+                heapq.heappop(timers)
+            elif (loop := handle._loop) is not None and not loop.process.is_alive:  # noqa: SLF001 - as above
+                loop.held.append(heapq.heappop(timers)[2])
+            else:
+                break
         return timers[0][0] if timers else FOREVER_NS
 
     def _fire_due(self) -> None:
@@ -136,7 +142,7 @@ class Scheduler:
         self._alarm = min(self.step + SPIN_STEPS, self.steps_max)
         return True
 
-    def _take_turns(self) -> None:
+    def _take_turns(self) -> None:  # noqa: C901, PLR0912 - one loop without calls: they would cost a tenth of a step
         policy, timers = self.policy, self._timers
         take, turns, callbacks = policy.take, policy.turns, policy.callbacks
         while not self.is_stopping:
@@ -151,10 +157,10 @@ class Scheduler:
                 callback, arguments, context, loop = item
                 number = callback.__self__.number
             else:
-                callback = item._callback
+                callback = item._callback  # noqa: SLF001 - our own class, as below
                 if callback is None:
                     continue
-                arguments, context, loop, number = item._args, item._context, item._loop, None
+                arguments, context, loop, number = item._args, item._context, item._loop, None  # noqa: SLF001
             if loop is None:
                 self._run_of_world(callback, arguments, number)
                 continue

@@ -77,7 +77,19 @@ class Strand:
 class Wait:
     """The current stack of a process, standing still; made by ``wait_here``."""
 
-    __slots__ = ("error", "is_over", "kernel", "loop", "number", "place", "process", "since_ns", "stack", "strand", "what")
+    __slots__ = (
+        "error",
+        "is_over",
+        "kernel",
+        "loop",
+        "number",
+        "place",
+        "process",
+        "since_ns",
+        "stack",
+        "strand",
+        "what",
+    )
 
     def __init__(self, kernel: Scheduler, process: SimProcess, what: str) -> None:
         self.kernel, self.process, self.what = kernel, process, what

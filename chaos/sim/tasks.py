@@ -1,6 +1,6 @@
 """Handles, tasks and futures of the simulated event loops: asyncio's own, with an order that two runs share.
 
-* Tasks and futures hash by a number of their world instead of by address, so that sets of them iterate alike everywhere.
+* Tasks and futures hash by a number of their world instead of by address: sets of them iterate alike everywhere.
 * The handles are asyncio's, with cheaper constructors; cancelling a timer asks the loop for nothing.
 """
 
@@ -26,7 +26,7 @@ class SimHandle(asyncio.Handle):
         self, callback: Callable[..., object], args: tuple[Any, ...], loop: SimLoop | None, context: Context | None
     ) -> None:
         self._callback: Callable[..., object] | None = callback
-        self._args: tuple[Any, ...] | None = args
+        self._args = args
         self._loop = loop
         self._context = context
         self._cancelled = False
@@ -49,7 +49,7 @@ class SimTimerHandle(asyncio.TimerHandle):
     ) -> None:
         self.when_ns = when_ns
         self._callback: Callable[..., object] | None = callback
-        self._args: tuple[Any, ...] | None = args
+        self._args = args
         self._loop = loop
         self._context = context
         self._cancelled = False
@@ -61,7 +61,7 @@ class SimTimerHandle(asyncio.TimerHandle):
     def cancel(self) -> None:
         """Call it off; harmless when it has happened."""
         self._cancelled = True
-        self._callback = self._args = None
+        self._callback, self._args = None, ()
 
 
 class SimTask(asyncio.Task[T]):
@@ -89,12 +89,13 @@ class SimTask(asyncio.Task[T]):
 class SimFuture(asyncio.Future[T]):
     """asyncio's future; it takes a number as its hash when it is first asked for one."""
 
+    _number: int | None = None
+
     def __hash__(self) -> int:
-        number: int | None = self.__dict__.get("_number")
-        if number is None:
+        if self._number is None:
             loop: Any = self.get_loop()
-            number = self.__dict__["_number"] = loop.next_number()
-        return number
+            self._number = int(loop.next_number())
+        return self._number
 
     def __eq__(self, other: object) -> bool:
         return self is other
@@ -103,7 +104,7 @@ class SimFuture(asyncio.Future[T]):
 def task_of_step(callback: Any) -> Any:
     """Return the task whose step ``callback`` is, or None: only asyncio's tasks themselves make such callables."""
     if callback.__class__ in STEP_TYPES:
-        owner = callback.__self__
+        owner: Any = callback.__self__  # type: ignore[attr-defined] # Each of these types has it.
         return owner if isinstance(owner, asyncio.Task) else None
     return None
 
@@ -113,7 +114,12 @@ def _step_types() -> frozenset[type]:
     seen: list[type] = []
 
     class Listener(asyncio.AbstractEventLoop):
-        def call_soon(self, callback: Any, *_args: Any, context: Any = None) -> asyncio.Handle:  # noqa: ARG002
+        def call_soon(  # type: ignore[override] # The abstract one ties the arguments to the callback.
+            self,
+            callback: Any,
+            *_args: Any,
+            context: Any = None,  # noqa: ARG002
+        ) -> asyncio.Handle:
             seen.append(type(callback))
             callback(*_args)
             return None  # type: ignore[return-value] # Tasks never look at it.
@@ -124,7 +130,8 @@ def _step_types() -> frozenset[type]:
     async def waits(future: asyncio.Future[None]) -> None:
         await future
 
-    loop = Listener()
+    complete: Any = Listener  # It needs no more than tasks ask of it.
+    loop = complete()
     future: asyncio.Future[None] = asyncio.Future(loop=loop)
     running = asyncio._get_running_loop()  # noqa: SLF001 - public by its documentation, for event loops
     asyncio._set_running_loop(None)  # noqa: SLF001 - as above
