@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 
@@ -139,8 +140,40 @@ class Network(Protocol):
         """Resolve a name."""
         ...
 
+    def loop(self, process: Process) -> asyncio.AbstractEventLoop:
+        """Return what carries out every other network method of ``asyncio.AbstractEventLoop`` for ``process``.
+
+        An event loop hands these over to it, with their arguments as they are: ``start_tls``, ``sendfile``,
+        ``connect_accepted_socket``, ``getnameinfo``, ``sock_accept``, ``sock_connect``, ``sock_recv``,
+        ``sock_recv_into``, ``sock_sendall``, ``sock_sendfile``, ``add_reader``, ``remove_reader``, ``add_writer`` and
+        ``remove_writer``. What it cannot do it refuses with an error that says so.
+        """
+        ...
+
+    def installed(self) -> AbstractContextManager[None]:
+        """Let code of simulated processes see the network in ``socket`` and ``select`` within a block."""
+        ...
+
     def process_ended(self, process: Process, *, power_lost: bool) -> None:
         """Close its sockets as its kernel would (or not at all when the power was lost)."""
+        ...
+
+
+class SocketFiles(Protocol):
+    """What the network asks of the disk: the files of unix sockets. Paths are as the process gave them."""
+
+    def create_socket(self, process: Process, path: str | bytes) -> tuple[int, int]:
+        """Make a socket file as ``bind`` does and return its device and inode.
+
+        Raises ``OSError`` as the system would: EADDRINUSE where something is, ENOENT without the folder, EACCES, EROFS.
+        """
+        ...
+
+    def find_socket(self, process: Process, path: str | bytes) -> tuple[int, int]:
+        """Return device and inode of the file at ``path`` as ``connect`` would find it.
+
+        Raises ``OSError``: ENOENT, EACCES, and ECONNREFUSED where there is a file of another kind.
+        """
         ...
 
 
