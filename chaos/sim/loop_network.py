@@ -17,7 +17,7 @@ NO_NETWORK = "open the world with a network"
 
 
 class LoopNetwork:
-    """Streams over TCP and unix sockets, and names."""
+    """Streams over TCP and unix sockets, names, and what can be done with simulated sockets."""
 
     process: SimProcess
     kernel: SimKernel
@@ -55,9 +55,61 @@ class LoopNetwork:
         """Resolve a name."""
         return await self._network("getaddrinfo").getaddrinfo(self.process, host, port, **more)
 
-    async def start_tls(self, transport: Any, protocol: Any, sslcontext: Any, **more: Any) -> Any:
-        """Go on with TLS on a connection; where the network can."""
-        network: Any = self._network("start_tls")
-        if not hasattr(network, "start_tls"):
-            raise NotSimulatedError("loop.start_tls()", "connect with ssl= instead")
-        return await network.start_tls(self.process, transport, protocol, sslcontext, **more)
+    async def _of_network(self, call: str, *arguments: Any, **more: Any) -> Any:
+        return await getattr(self._network(call).loop(self.process), call)(*arguments, **more)
+
+    async def start_tls(self, *arguments: Any, **more: Any) -> Any:
+        """Go on with TLS on a connection."""
+        return await self._of_network("start_tls", *arguments, **more)
+
+    async def connect_accepted_socket(self, *arguments: Any, **more: Any) -> Any:
+        """Make a transport of a socket that was accepted."""
+        return await self._of_network("connect_accepted_socket", *arguments, **more)
+
+    async def getnameinfo(self, *arguments: Any, **more: Any) -> Any:
+        """Ask for the name of an address."""
+        return await self._of_network("getnameinfo", *arguments, **more)
+
+    async def sendfile(self, *arguments: Any, **more: Any) -> Any:
+        """Send a file over a transport."""
+        return await self._of_network("sendfile", *arguments, **more)
+
+    async def sock_sendfile(self, *arguments: Any, **more: Any) -> Any:
+        """Send a file over a socket."""
+        return await self._of_network("sock_sendfile", *arguments, **more)
+
+    async def sock_accept(self, sock: Any) -> Any:
+        """Accept a connection."""
+        return await self._of_network("sock_accept", sock)
+
+    async def sock_connect(self, sock: Any, address: Any) -> Any:
+        """Connect a socket."""
+        return await self._of_network("sock_connect", sock, address)
+
+    async def sock_recv(self, sock: Any, nbytes: int) -> Any:
+        """Receive from a socket."""
+        return await self._of_network("sock_recv", sock, nbytes)
+
+    async def sock_recv_into(self, sock: Any, buf: Any) -> Any:
+        """Receive from a socket into a buffer."""
+        return await self._of_network("sock_recv_into", sock, buf)
+
+    async def sock_sendall(self, sock: Any, data: Any) -> Any:
+        """Send all of ``data`` over a socket."""
+        return await self._of_network("sock_sendall", sock, data)
+
+    def add_reader(self, fd: Any, callback: Any, *args: Any) -> None:
+        """Call ``callback`` while a simulated socket is readable."""
+        self._network("add_reader").loop(self.process).add_reader(fd, callback, *args)
+
+    def remove_reader(self, fd: Any) -> bool:
+        """Call it no more."""
+        return self._network("remove_reader").loop(self.process).remove_reader(fd)
+
+    def add_writer(self, fd: Any, callback: Any, *args: Any) -> None:
+        """Call ``callback`` while a simulated socket is writable."""
+        self._network("add_writer").loop(self.process).add_writer(fd, callback, *args)
+
+    def remove_writer(self, fd: Any) -> bool:
+        """Call it no more."""
+        return self._network("remove_writer").loop(self.process).remove_writer(fd)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 
@@ -148,10 +147,6 @@ class Network(Protocol):
         ``sock_recv_into``, ``sock_sendall``, ``sock_sendfile``, ``add_reader``, ``remove_reader``, ``add_writer`` and
         ``remove_writer``. What it cannot do it refuses with an error that says so.
         """
-        ...
-
-    def installed(self) -> AbstractContextManager[None]:
-        """Let code of simulated processes see the network in ``socket`` and ``select`` within a block."""
         ...
 
     def process_ended(self, process: Process, *, power_lost: bool) -> None:

@@ -16,7 +16,6 @@ import ipaddress
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
 from chaos.errors import UsageError
@@ -28,7 +27,6 @@ from chaos.sim.net.host import Binding, Host
 from chaos.sim.net.line import Line
 from chaos.sim.net.listening import Listening
 from chaos.sim.net.names import Names
-from chaos.sim.net.patches import install
 from chaos.sim.net.process_loop import ProcessLoop
 from chaos.sim.net.socket_files import OwnSocketFiles
 from chaos.sim.net.stream_socket import StreamSocket
@@ -70,10 +68,6 @@ class SimulatedNetwork:
 
     # For the world.
 
-    def installed(self) -> AbstractContextManager[None]:
-        """Let simulated processes see this network in ``socket`` and ``select`` within a block."""
-        return install(self)
-
     def place(self, process_name: str, host_name: str) -> None:
         """Let processes of that name live on a host; say so before they use the network."""
         self._places[process_name] = host_name
@@ -103,12 +97,6 @@ class SimulatedNetwork:
     def trace(self, what: str, host: Host, **facts: Any) -> None:
         """Write a line of the trace."""
         self.kernel.trace(what, host=host.name, **facts)
-
-    @property
-    def current_table(self) -> SocketTable | None:
-        """Return the sockets of the process whose code runs now; None for the tool's own code."""
-        process = self.kernel.current
-        return None if process is None else self.table(process)
 
     def table(self, process: Process) -> SocketTable:
         """Return the sockets of a process."""
@@ -230,9 +218,10 @@ class SimulatedNetwork:
         ``sock_connect``, ``sock_recv``, ``sock_recv_into``, ``sock_sendall``, ``sock_sendfile``, and ``add_reader``,
         ``remove_reader``, ``add_writer`` and ``remove_writer`` for simulated sockets.
         """
-        if process.number not in self._loops:
-            self._loops[process.number] = ProcessLoop(self.table(process))
-        return self._loops[process.number]
+        loop = self._loops.get(process.number)
+        if loop is None or loop.real is not process.loop:
+            loop = self._loops[process.number] = ProcessLoop(self.table(process), process.loop)
+        return loop
 
     def process_ended(self, process: Process, *, power_lost: bool) -> None:
         """Close its sockets as its kernel would (or not at all when the power was lost)."""

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class ProcessLoop(asyncio.SelectorEventLoop):
     """The network half of a simulated process's event loop."""
 
-    def __init__(self, table: SocketTable) -> None:
-        self._table, self._real = table, table.process.loop
+    def __init__(self, table: SocketTable, real: asyncio.AbstractEventLoop) -> None:
+        self._table, self.real = table, real
         super().__init__(table.selector)
 
     def __repr__(self) -> str:
@@ -46,43 +46,43 @@ class ProcessLoop(asyncio.SelectorEventLoop):
 
     def is_closed(self) -> bool:
         """Return whether the process's loop is closed."""
-        return self._real.is_closed()
+        return self.real.is_closed()
 
     def get_debug(self) -> bool:
         """Return whether the process's loop is in debug mode."""
-        return self._real.get_debug()
+        return self.real.get_debug()
 
     def time(self) -> float:
         """Return the virtual time."""
-        return self._real.time()
+        return self.real.time()
 
     def call_soon(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> Any:
         """Run it in the process's next turn."""
-        return self._real.call_soon(callback, *args, context=context)
+        return self.real.call_soon(callback, *args, context=context)
 
     def call_later(self, delay: float, callback: Callable[..., Any], *args: Any, context: Any = None) -> Any:
         """Run it later."""
-        return self._real.call_later(delay, callback, *args, context=context)
+        return self.real.call_later(delay, callback, *args, context=context)
 
     def call_at(self, when: float, callback: Callable[..., Any], *args: Any, context: Any = None) -> Any:
         """Run it at a time."""
-        return self._real.call_at(when, callback, *args, context=context)
+        return self.real.call_at(when, callback, *args, context=context)
 
     def create_future(self) -> asyncio.Future[Any]:
         """Return a future of the process's loop."""
-        return self._real.create_future()
+        return self.real.create_future()
 
     def create_task(self, coro: Any, **more: Any) -> Any:
         """Start a task in the process's loop."""
-        return self._real.create_task(coro, **more)
+        return self.real.create_task(coro, **more)
 
     def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:
         """Run it in a thread of the process."""
-        return self._real.run_in_executor(executor, func, *args)
+        return self.real.run_in_executor(executor, func, *args)
 
     def call_exception_handler(self, context: Any) -> None:
         """Tell the process's handler."""
-        self._real.call_exception_handler(context)
+        self.real.call_exception_handler(context)
 
     # What the real one would do with real descriptors.
 
@@ -118,6 +118,6 @@ class ProcessLoop(asyncio.SelectorEventLoop):
         return self._theirs(await super().create_unix_server(*arguments, **more))
 
     def _theirs(self, server: Any) -> Any:
-        real = self._real
+        real = self.real
         server.get_loop = lambda: real  # It was told this object; whoever asks means the loop that runs.
         return server

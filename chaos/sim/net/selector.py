@@ -10,7 +10,7 @@ import selectors
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from chaos.errors import UsageError
+from chaos.sim.verdicts import NotSimulatedError
 
 if TYPE_CHECKING:
     from chaos.sim.net.table import SocketTable
@@ -28,11 +28,10 @@ class ReadinessSelector(selectors.BaseSelector):
         return f"ReadinessSelector({len(self._keys)} registered, {len(self._due)} due)"
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        """Watch a simulated socket. Raises ``UsageError`` for any other descriptor."""
+        """Watch a simulated socket. Raises ``NotSimulatedError`` for any other descriptor."""
         number = fileobj if isinstance(fileobj, int) else fileobj.fileno()
         if number not in self._table.sockets:
-            found = f"descriptor {number}"
-            raise UsageError("a simulated socket to wait for", found, "pipes and files cannot be waited for here")
+            raise NotSimulatedError(f"waiting for descriptor {number}", "only simulated sockets can be waited for")
         key = self._keys[number] = selectors.SelectorKey(number, number, events, data)
         self.check(number)
         return key

@@ -1,7 +1,7 @@
 """``socket.socket`` inside the simulation: the same class to whoever asks, with the simulated kernel behind it.
 
 A simulated process that makes a ``socket.socket``, or an object of a class derived from it, gets one of these (see
-``chaos.sim.net.patches``). Sockets do not block: what would have to wait, on a socket that was left in its blocking
+``chaos.sim.net.seam``). Sockets do not block: what would have to wait, on a socket that was left in its blocking
 mode, is an error that says so. Datagrams, ancillary data and duplicates are refused loudly.
 """
 
@@ -12,9 +12,9 @@ import os
 import socket
 from typing import Any, NoReturn, Self
 
-from chaos.errors import UsageError
 from chaos.sim.net.stream_socket import StreamSocket
 from chaos.sim.net.table import SocketTable
+from chaos.sim.verdicts import NotSimulatedError
 
 _FAMILIES = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
 
@@ -29,12 +29,16 @@ class SimulatedSocket(socket.socket):
         family = socket.AF_INET if family == -1 else family
         kind = socket.SOCK_STREAM if type == -1 else type & ~(socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         if fileno is not None or family not in _FAMILIES or kind != socket.SOCK_STREAM:
-            found = f"family {family}, type {kind}, descriptor {fileno}"
-            raise UsageError("a TCP or unix stream socket", found, "only these are simulated")
+            found = f"a socket of family {family}, type {kind}, descriptor {fileno}"
+            raise NotSimulatedError(found, "only TCP and unix stream sockets are")
         self._kernel_socket = self._table.open(family, max(proto, 0))
         self._timeout: float | None = 0.0 if type != -1 and type & socket.SOCK_NONBLOCK else socket.getdefaulttimeout()
         self._io_refs = 0
         self._closed = False
+
+    def belong_to(self, table: SocketTable) -> None:
+        """Be a socket of that process: the half of the constructor that knows where it was called."""
+        self._table = table
 
     @classmethod
     def adopting(cls, table: SocketTable, accepted: StreamSocket) -> SimulatedSocket:
@@ -143,7 +147,7 @@ class SimulatedSocket(socket.socket):
     def send(self, data: Any, flags: int = 0) -> int:
         """Hand over what there is room for, and return how much."""
         if flags & ~(socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT):
-            raise UsageError("send without flags in the simulation", f"flags {flags:#x}", "leave them out")
+            raise NotSimulatedError(f"send with the flags {flags:#x}", "leave them out")
         try:
             return self._alive().send(data)
         except BlockingIOError as error:
@@ -158,7 +162,7 @@ class SimulatedSocket(socket.socket):
     def sendmsg(self, buffers: Any, *ancillary: Any) -> int:
         """Hand over what there is room for, from several buffers."""
         if any(ancillary):
-            raise UsageError("sendmsg without ancillary data", repr(ancillary)[:80], "it is not simulated")
+            raise NotSimulatedError("sendmsg with ancillary data or flags", "leave them out")
         sent = 0
         for data in buffers:
             try:
@@ -229,11 +233,11 @@ class SimulatedSocket(socket.socket):
     def _must_not_block(self, call: str, error: BlockingIOError) -> NoReturn:
         if self._timeout == 0:
             raise error
-        found = f"{call} on a blocking socket, which would wait"
-        raise UsageError("a non-blocking socket", found, "use asyncio's streams or the loop's sock_ methods")
+        found = f"{call} on a blocking socket, which would wait,"
+        raise NotSimulatedError(found, "use asyncio's streams or the loop's sock_ methods")
 
     def _refuse(self, call: str) -> NoReturn:
-        raise UsageError("a call that the simulated socket knows", call, "it is not simulated")
+        raise NotSimulatedError(f"socket.{call}()", "use asyncio's streams")
 
 
 def simulated_class(wanted: type[socket.socket]) -> type[SimulatedSocket]:

@@ -8,11 +8,11 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Any
 
-from chaos.errors import UsageError
 from chaos.sim.net.endpoint import Endpoint, system_error
 from chaos.sim.net.handshake import Handshake
 from chaos.sim.net.host import Binding
 from chaos.sim.net.listening import Listening
+from chaos.sim.verdicts import NotSimulatedError
 
 if TYPE_CHECKING:
     from chaos.sim.net.table import SocketTable
@@ -149,7 +149,7 @@ class StreamSocket:
     def receive(self, bytes_max: int, flags: int = 0) -> bytes:
         """Return what has come, at most ``bytes_max`` bytes."""
         if flags & ~(socket.MSG_PEEK | socket.MSG_DONTWAIT):
-            raise UsageError("recv with no flag but MSG_PEEK in the simulation", f"flags {flags:#x}", "leave them out")
+            raise NotSimulatedError(f"recv with the flags {flags:#x}", "leave them out")
         return self._connected().receive(bytes_max, peek=bool(flags & socket.MSG_PEEK))
 
     def send(self, data: bytes | bytearray | memoryview) -> int:
@@ -206,7 +206,7 @@ class StreamSocket:
         return self._connected().remote
 
     def set_option(self, level: int, option: int, value: Any) -> None:
-        """Set an option. Raises ``UsageError`` for one that would mean something and is not simulated."""
+        """Set an option. Raises ``NotSimulatedError`` for one that would mean something and is not simulated."""
         if (level, option) == (socket.SOL_SOCKET, socket.SO_LINGER):
             on, seconds = _LINGER.unpack(value)
             self.lingers = not (on and not seconds)
@@ -216,12 +216,11 @@ class StreamSocket:
             if self.endpoint is not None:
                 _set_buffer(self.endpoint, _BUFFERS[option], value)
         elif (level, option) not in _HARMLESS | {(socket.SOL_SOCKET, socket.SO_REUSEADDR)}:
-            found = f"level {level}, option {option}"
-            raise UsageError("a socket option that the simulation knows", found, "leave it out in the simulation")
+            raise NotSimulatedError(f"the socket option {option} of level {level}", "leave it out")
         self._options[level, option] = int(value)
 
     def option(self, level: int, option: int, size: int = 0) -> int | bytes:
-        """Return an option. Raises ``UsageError`` for one that is not simulated."""
+        """Return an option. Raises ``NotSimulatedError`` for one that is not simulated."""
         if level == socket.SOL_SOCKET:
             if option == socket.SO_ERROR:
                 return self.take_error()
@@ -235,8 +234,7 @@ class StreamSocket:
                 return 2 * self._options.get((level, option), 64 * 1024)  # Linux tells twice what was asked for.
         known = _HARMLESS | {(socket.SOL_SOCKET, socket.SO_REUSEADDR)}
         if (level, option) not in known:
-            found = f"level {level}, option {option}"
-            raise UsageError("a socket option that the simulation knows", found, "leave it out in the simulation")
+            raise NotSimulatedError(f"the socket option {option} of level {level}", "leave it out")
         return self._options.get((level, option), 0)
 
     def take_error(self) -> int:
