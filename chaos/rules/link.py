@@ -1,7 +1,7 @@
 """What one direction of a network link does to what is sent over it, as values: the rules of both worlds' networks.
 
-* Conditions add up: latencies and jitters are summed, of bandwidths and pieces the smallest holds, and of the rest it is
-  enough that one fault says so.
+* Conditions add up: latencies and jitters are summed, of bandwidths and pieces the smallest holds, and of the rest it
+  is enough that one fault says so.
 * What is lost is sent again, as TCP does: after 200 ms, then after twice as long each time, at most two minutes; after
   fifteen repetitions in vain the sender gives up, 924.6 s after it began. Somebody who wants to connect tries again
   after 1, 3, 7, 15, 31 and 63 s, and gives up after 127 s.
@@ -32,9 +32,10 @@ class LinkConditions:
     * ``bytes_per_s`` is shared by all connections of the direction (None: no limit); ``piece_ns`` is the least time
       between two pieces; ``piece_bytes`` the largest piece; with ``slices`` the size of each is drawn from 1 up to it.
     * ``loss`` is the probability (0 to 1) that a piece must be sent again.
-    * ``is_cut``: nothing passes, and nobody is told. ``swallows``: everything seems to pass, and never arrives; who has
-      lost a byte so hears nothing more on that connection, for a hole in a stream cannot be mended.
-    * ``is_unread``: what arrives is not read, so that the sender's buffers fill. ``refuses``: no new connection is made.
+    * ``is_cut``: nothing passes, and nobody is told. ``swallows``: everything seems to pass, and never arrives; who
+      has lost a byte so hears nothing more on that connection, for a hole in a stream cannot be mended.
+    * ``is_unread``: what arrives is not read, so that the sender's buffers fill. ``refuses``: there are no new
+      connections.
     * ``ends_after_bytes``: a connection's life in bytes of this direction; ``ends_with`` says how it ends for the
       receiver (the sender is reset).
     """

@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 import uuid
 from collections.abc import Mapping, Sequence
@@ -349,6 +350,11 @@ def rules_from_json(text: bytes | str) -> tuple[Rule, ...]:
         return _RULES.validate_json(text)
     except ValidationError as error:
         raise usage_error(error, "a list of rules") from None
+
+
+def rules_from_data(data: Sequence[Mapping[str, Any]]) -> tuple[Rule, ...]:
+    """Return the rules in a list of plain mappings. Raises ``UsageError`` with the first thing that is wrong."""
+    return rules_from_json(json.dumps(data))
 
 
 def usage_error(error: ValidationError, whole: str) -> UsageError:

@@ -44,6 +44,7 @@ class Endpoint:
         self.is_opaque = False
         self.on_change: Callable[[], None] = nothing
         self.on_open: Callable[[], None] = nothing
+        self.on_peer_left: list[Callable[[], None]] = []
         self._ended_reading = self._ended_writing = False
         self._kernel = kernel
 
@@ -79,7 +80,7 @@ class Endpoint:
         return self.is_reset or self.incoming.has_ended
 
     def receive(self, bytes_max: int, *, peek: bool = False) -> bytes:
-        """Return what there is; nothing at the end. Raises ``OSError`` (``BlockingIOError`` when there is nothing yet)."""
+        """Return what there is; nothing at the end. Raises ``OSError`` (``BlockingIOError``: nothing yet)."""
         unread = self.incoming.line.conditions.is_unread
         if self.incoming.received_bytes and not unread:
             return self.incoming.peek(bytes_max) if peek else self.incoming.read(bytes_max)
@@ -136,7 +137,7 @@ class Endpoint:
 
     def changed(self) -> None:
         """Look again: there may be something to read, or room to write."""
-        self.on_change()
+        self._tell()
 
     def opened(self) -> None:
         """Take note that the connection has been made."""
@@ -177,6 +178,12 @@ class Endpoint:
         self.is_reset, self.error = True, code
         self.outgoing.die()
         self.incoming.die()
+        self._tell()
+
+    def _tell(self) -> None:
+        if self.peer_has_left:
+            for on_peer_left in tuple(self.on_peer_left):
+                on_peer_left()
         self.on_change()
 
     def _leave(self) -> None:

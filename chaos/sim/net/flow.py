@@ -1,10 +1,10 @@
 """One direction of one connection: the sender's buffer, what is under way, and the receiver's buffer.
 
-* A sender holds at most ``send_bytes_max`` that have not arrived; a receiver at most ``receive_bytes_max`` that have not
-  been read. Nothing leaves that would find no room, so a peer that never reads stops its sender after the sum of both.
+* A sender holds at most ``send_bytes_max`` that have not arrived; a receiver at most ``receive_bytes_max`` that have
+  not been read. Nothing leaves that would find no room: a peer that never reads stops its sender after the sum of both.
 * Space is free again when the piece has arrived; a sender who waits for it is told one way back later, as by an
   acknowledgement. When the way back is cut, it is told only by a repetition after that.
-* What does not get through is sent again (``chaos.rules.link``); after the last repetition the connection has timed out.
+* What does not get through is sent again (``chaos.rules.link``); after the last time the connection has timed out.
 """
 
 from __future__ import annotations
@@ -25,7 +25,11 @@ class End(Protocol):
     """One end of a connection, as its flows see it."""
 
     is_gone: bool
-    is_up: bool
+
+    @property
+    def is_up(self) -> bool:
+        """Whether its host runs at all."""
+        ...
 
     def changed(self) -> None:
         """Look again: there may be something to read, or room to write."""

@@ -96,7 +96,8 @@ class Handshake:
 
     def _fail(self, code: int) -> None:
         self.give_up()
-        self._network.trace("net.connect_failed", self._client.table.host, to=str(self._remote), error=errno.errorcode[code])
+        here, error = self._client.table.host, errno.errorcode[code]
+        self._network.trace("net.connect_failed", here, to=f"{self._address}:{self._remote[1]}", error=error)
         self._client.connect_failed(code)
 
 

@@ -64,7 +64,9 @@ class SimulatedNetwork:
 
     def __repr__(self) -> str:
         sockets = sum(len(table.sockets) for table in self._tables.values())
-        return f"SimulatedNetwork({len(self.hosts)} hosts, {sockets} sockets open, {self._connections} connections made)"
+        return (
+            f"SimulatedNetwork({len(self.hosts)} hosts, {sockets} sockets open, {self._connections} connections made)"
+        )
 
     # For the world.
 
@@ -83,11 +85,7 @@ class SimulatedNetwork:
         """Return the line from one host to another; within a host, ``target`` may be ``HOST:unix``."""
         key = (source, target)
         if key not in self._lines:
-            if target.endswith(":unix"):
-                fair = UNIX
-            else:
-                fair = WITHIN_HOST if source == target else self.between_hosts
-            self._lines[key] = Line(self.kernel, source, target, fair)
+            self._lines[key] = Line(self.kernel, source, target, self._fair(source, target))
         return self._lines[key]
 
     def unix_line(self, host: str) -> Line:
@@ -199,9 +197,7 @@ class SimulatedNetwork:
         """Resolve a name, which takes ``resolving_ns``. Raises ``socket.gaierror``."""
         if self.resolving_ns:
             waiter = process.loop.create_future()
-            self.kernel.at(
-                self.kernel.now_ns + self.resolving_ns, lambda: self.kernel.deliver(process, _wake, waiter)
-            )
+            self.kernel.at(self.kernel.now_ns + self.resolving_ns, lambda: self.kernel.deliver(process, _wake, waiter))
             await waiter
         table = self.table(process)
         failed = self.names.failed
@@ -238,6 +234,11 @@ class SimulatedNetwork:
         else:
             table.close_all()
         self.trace("net.process_ended", table.host, process=process.name, power_lost=power_lost)
+
+    def _fair(self, source: str, target: str) -> LinkConditions:
+        if target.endswith(":unix"):
+            return UNIX
+        return WITHIN_HOST if source == target else self.between_hosts
 
     def _numeric(self, here: Host, name: str) -> str:
         try:

@@ -1,14 +1,13 @@
-"""asyncio's own network code, run over simulated sockets: what an event loop promises about connections, to the letter.
+"""asyncio's own network code over simulated sockets: what an event loop promises about connections, to the letter.
 
-``ProcessLoop`` inherits everything about connections, servers, TLS and ``sock_…`` from ``asyncio.SelectorEventLoop`` and
-hands everything about time, callbacks and tasks to the simulated loop of its process. It never runs. So transports,
+``ProcessLoop`` inherits everything about connections, servers, TLS and ``sock_…`` from ``asyncio.SelectorEventLoop``
+and hands everything about time, callbacks and tasks to the simulated loop of its process. It never runs. So transports,
 flow control, servers and their differences from one Python version to the next are CPython's, not an imitation.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from chaos.sim.net.sockets import SimulatedSocket
@@ -35,7 +34,8 @@ class ProcessLoop(asyncio.SelectorEventLoop):
 
     def orphan_transports(self) -> None:
         """Silence the transports of a dead process: nobody is left who could close them."""
-        for transport in list(self._transports.values()):
+        transports: Any = vars(self)["_transports"]
+        for transport in list(transports.values()):
             transport._sock = None  # noqa: SLF001 - its destructor would warn of a socket left open
 
     def getaddrinfo(self, host: Any, port: Any, **more: Any) -> Any:
@@ -56,15 +56,15 @@ class ProcessLoop(asyncio.SelectorEventLoop):
         """Return the virtual time."""
         return self.real.time()
 
-    def call_soon(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> Any:
+    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> Any:  # type: ignore[override]
         """Run it in the process's next turn."""
         return self.real.call_soon(callback, *args, context=context)
 
-    def call_later(self, delay: float, callback: Callable[..., Any], *args: Any, context: Any = None) -> Any:
+    def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> Any:  # type: ignore[override]
         """Run it later."""
         return self.real.call_later(delay, callback, *args, context=context)
 
-    def call_at(self, when: float, callback: Callable[..., Any], *args: Any, context: Any = None) -> Any:
+    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Any:  # type: ignore[override]
         """Run it at a time."""
         return self.real.call_at(when, callback, *args, context=context)
 
@@ -76,7 +76,7 @@ class ProcessLoop(asyncio.SelectorEventLoop):
         """Start a task in the process's loop."""
         return self.real.create_task(coro, **more)
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # type: ignore[override]
         """Run it in a thread of the process."""
         return self.real.run_in_executor(executor, func, *args)
 

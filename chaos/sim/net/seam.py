@@ -1,7 +1,7 @@
-"""What a simulated process finds in the modules ``socket`` and ``select``: the simulated network instead of the real one.
+"""What a simulated process finds in the modules ``socket`` and ``select``: the simulated network, not the real one.
 
-``socket.socket(…)``, and a class derived from it, gives a simulated socket to code of a simulated process. Names are the
-network's; ``select.poll`` and ``select.select`` say what is ready and never wait. What is not simulated names itself.
+``socket.socket(…)``, and a class derived from it, gives a simulated socket to code of a simulated process. Names are
+the network's; ``select.poll`` and ``select.select`` say what is ready and never wait. What is not simulated says so.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import select
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from chaos.sim.net.sockets import SimulatedSocket, simulated_class
@@ -43,11 +44,11 @@ class NetworkSeam(PatchingSeam):
 
         self._replace_constructor(here)
         for module, name, simulated in _functions(self._network):
-            self.patches.wrap(module, name, lambda real, simulated=simulated: _either(here, real, simulated))
+            self.patches.wrap(module, name, partial(_either, here, simulated))
         for module, names in _REFUSED.items():
             for name in names:
                 if hasattr(module, name):
-                    self.patches.wrap(module, name, lambda real, name=name: _either(here, real, _refusal(name)))
+                    self.patches.wrap(module, name, partial(_either, here, _refusal(f"{module.__name__}.{name}")))
 
     def leave(self) -> None:
         """Put everything back."""
@@ -82,12 +83,12 @@ def _functions(network: SimulatedNetwork) -> list[tuple[Any, str, Callable[..., 
         (socket, "gethostname", lambda table: table.host.name),
         (socket, "getfqdn", lambda table, name="": name or table.host.name),
         (socket, "gethostbyname", lambda table, name: address_infos(table, name, None)[0][4][0]),
-        (select, "poll", lambda table: SimulatedPoll(table)),
+        (select, "poll", SimulatedPoll),
         (select, "select", _select),
     ]
 
 
-def _either(here: Here, real: Callable[..., Any], simulated: Callable[..., Any]) -> Callable[..., Any]:
+def _either(here: Here, simulated: Callable[..., Any], real: Callable[..., Any]) -> Callable[..., Any]:
     def call(*arguments: Any, **more: Any) -> Any:
         table = here()
         return real(*arguments, **more) if table is None else simulated(table, *arguments, **more)

@@ -1,6 +1,6 @@
 """What an event loop asks about its sockets, answered by the simulated kernel instead of by epoll.
 
-Level-triggered, as asyncio expects: while a registered socket is ready its callback runs once in every turn of the loop.
+Level-triggered, as asyncio expects: while a registered socket is ready its callback runs once in each of its turns.
 Nothing polls; a socket that becomes ready puts itself into the next turn of its process.
 """
 

@@ -91,7 +91,7 @@ class SimulatedSocket(socket.socket):
         """Set how long it blocks."""
         self._timeout = value
 
-    def setblocking(self, flag: bool) -> None:  # noqa: FBT001
+    def setblocking(self, flag: bool) -> None:
         """Let it block for ever, or not at all."""
         self._timeout = None if flag else 0.0
 
@@ -197,11 +197,11 @@ class SimulatedSocket(socket.socket):
         """Return the address of its peer."""
         return self._alive().peer_name()
 
-    def setsockopt(self, level: int, optname: int, value: Any, optlen: int | None = None) -> None:  # type: ignore[override]  # noqa: ARG002
+    def setsockopt(self, level: int, optname: int, value: Any, optlen: int | None = None) -> None:  # noqa: ARG002
         """Set an option."""
         self._alive().set_option(level, optname, value)
 
-    def getsockopt(self, level: int, optname: int, buflen: int = 0) -> Any:  # type: ignore[override]
+    def getsockopt(self, level: int, optname: int, buflen: int = 0) -> Any:
         """Return an option."""
         return self._alive().option(level, optname, buflen)
 
