@@ -29,9 +29,14 @@ REAL = {
     name: getattr(time, name)
     for name in (
         *("monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "process_time", "process_time_ns"),
-        *("thread_time", "thread_time_ns", "sleep"),
+        *("thread_time", "thread_time_ns", "sleep", "clock_gettime", "clock_gettime_ns"),
     )
 }
+MONOTONIC_CLOCKS = tuple(
+    getattr(time, name)
+    for name in ("CLOCK_MONOTONIC", "CLOCK_MONOTONIC_RAW", "CLOCK_BOOTTIME", "CLOCK_UPTIME_RAW")
+    if hasattr(time, name)
+)
 
 
 class WallClock:
@@ -156,9 +161,19 @@ def _replacements(kernel: SimKernel) -> dict[str, Callable[..., Any]]:
             raise ValueError("sleep length must be non-negative")
         kernel.block(kernel.now_ns + round(duration * 1e9), f"time.sleep({duration:g})")
 
-    replacements: dict[str, Callable[..., Any]] = {"sleep": sleep}
+    def clock_gettime(clock: int) -> float:
+        return kernel.now_ns / 1e9 if clock in MONOTONIC_CLOCKS and is_inside() else REAL["clock_gettime"](clock)
+
+    def clock_gettime_ns(clock: int) -> int:
+        return kernel.now_ns if clock in MONOTONIC_CLOCKS and is_inside() else REAL["clock_gettime_ns"](clock)
+
+    replacements: dict[str, Callable[..., Any]] = {
+        "sleep": sleep,
+        "clock_gettime": clock_gettime,
+        "clock_gettime_ns": clock_gettime_ns,
+    }
     for name in REAL:
-        if name != "sleep":
+        if name not in replacements:
             replacements[name] = nanoseconds(name) if name.endswith("_ns") else seconds(name)
     return replacements
 

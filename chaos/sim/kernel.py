@@ -34,7 +34,7 @@ from chaos.sim.verdicts import DeadlockError
 from chaos.sim.waiting import what_waits
 
 FIRST_PROCESS_NUMBER = 1_000
-STEPS_MAX = 2_000_000
+STEPS_MAX = 1_000_000
 
 real_get_ident = threading.get_ident
 

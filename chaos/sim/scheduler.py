@@ -133,10 +133,10 @@ class Scheduler:
     def _advance(self) -> bool:
         """Let time pass to the next timer; false when there is none before the end."""
         due = self._next_due()
+        if due >= FOREVER_NS:
+            return False
         if due > self._until_ns:
             self.now_ns = max(self.now_ns, self._until_ns)
-            return False
-        if due >= FOREVER_NS:
             return False
         self.now_ns = max(self.now_ns, due)
         self._alarm = min(self.step + SPIN_STEPS, self.steps_max)
