@@ -80,7 +80,7 @@ def simulate(
     return [run_seed(main, number, setting) for number in range(seed, seed + seeds)]
 
 
-def run_seed(main: Callable[[], Any], seed: int, setting: Setting = Setting()) -> Ran:  # noqa: B008 - a frozen value
+def run_seed(main: Callable[[], Any], seed: int, setting: Setting = Setting()) -> Ran:
     """Run ``main`` in one world. Raises as ``simulate`` does."""
     kernel = open_kernel(Seed(seed), setting)
     try:
@@ -98,7 +98,7 @@ def run_seed(main: Callable[[], Any], seed: int, setting: Setting = Setting()) -
         raise SimulationFailedError(seed, policy, line, error) from error
 
 
-def open_kernel(seed: Seed, setting: Setting = Setting()) -> SimKernel:  # noqa: B008 - a frozen value
+def open_kernel(seed: Seed, setting: Setting = Setting()) -> SimKernel:
     """Return a world with every seam of the kernel, not yet entered; what ``setting`` prepares is added."""
     kernel = SimKernel(
         seed, policy=setting.policy, script=setting.script, steps_max=setting.steps_max, seams=standard_seams(setting)
