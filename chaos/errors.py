@@ -84,3 +84,11 @@ class CommandUnansweredError(ChaosError):
     def __init__(self, command: str, found: str) -> None:
         self.command, self.found = command, found
         super().__init__(f"expected an answer to {command}, found {found}; its effect is unknown")
+
+
+class OperationLogError(ChaosError):
+    """An operation log contradicts itself: it speaks of a name or node that is not there, or makes one twice."""
+
+    def __init__(self, expected: str, found: str) -> None:
+        self.expected, self.found = expected, found
+        super().__init__(f"expected {expected}, found {found}; the log is incomplete, and nothing follows from it")

@@ -121,6 +121,14 @@ class SyncAll:
 
 
 @dataclass(frozen=True, slots=True)
+class SyncFailed:
+    """A sync of ``node`` that reported an error: what was written stays in the cache, and later syncs skip it."""
+
+    node: Node
+    began: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Close:
     """A descriptor of ``node`` closed; it makes nothing durable."""
 
@@ -155,6 +163,7 @@ Operation = (
     | RemoveFolder
     | Sync
     | SyncAll
+    | SyncFailed
     | Close
     | Visible
     | Unmodelled
