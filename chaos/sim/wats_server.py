@@ -2,10 +2,8 @@
 
 How to use it::
 
-    kernel = SimKernel(seed)
-    network = SimulatedNetwork(kernel)
-    kernel.network = network
-    kernel.seams.append(NetworkSeam(network))
+    kernel = open_kernel(seed)
+    network = add_network(kernel)
     server = SimulatedWatsServer(kernel, network, history)      # host "wats", port 80
     with kernel:
         server.start()                                          # a process of its own; it listens in its first turns

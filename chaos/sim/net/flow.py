@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Protocol
@@ -24,7 +25,9 @@ RECEIVE_BYTES_MAX = 64 * 1024
 class End(Protocol):
     """One end of a connection, as its flows see it."""
 
+    number: int
     is_gone: bool
+    is_opaque: bool
 
     @property
     def is_up(self) -> bool:
@@ -154,6 +157,7 @@ class Flow:
             return
         if self.is_dead:
             return
+        self._trace("net.arrived", piece)
         self._flying_bytes -= len(piece.data)
         if piece.data and self._back.conditions.is_cut:
             self._back.fired("cut")
@@ -177,6 +181,7 @@ class Flow:
     def give_back(self, piece: Piece) -> None:
         """Take back a piece that did not get through, and try again later."""
         if not self.is_dead:
+            self._trace("net.held", piece)
             self._lost.append(piece)
             self._try_again_later()
 
@@ -255,6 +260,14 @@ class Flow:
             self._kernel.at(self._kernel.now_ns + under_way_ns, callback)
         else:
             callback()
+
+    def _trace(self, what: str, piece: Piece) -> None:
+        """Write a line of the trace; of encrypted bytes, which are random, neither their number nor their sum."""
+        kind = "opens" if piece.opens else "ends" if piece.ends else "data"
+        facts = {"way": self.line.name, "connection": self.source.number, "kind": kind}
+        if not self.source.is_opaque and not self.target.is_opaque:
+            facts |= {"bytes": len(piece.data), "crc": zlib.crc32(piece.data)}
+        self._kernel.trace(what, **facts)
 
     def _try_again_later(self) -> None:
         if self._retry is None and not self.is_dead:

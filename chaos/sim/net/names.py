@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+from chaos.sim.net.endpoint import nothing
 
 if TYPE_CHECKING:
     from chaos.sim.net.table import SocketTable
@@ -24,7 +27,7 @@ class Names:
 
     def __init__(self) -> None:
         self._addresses: dict[str, str] = {}
-        self._failing: dict[str, int] = {}
+        self._failing: dict[str, tuple[int, Callable[[], None]]] = {}
         self.asked = self.failed = 0
 
     def __repr__(self) -> str:
@@ -34,9 +37,9 @@ class Names:
         """Let ``name`` mean ``address`` from now on."""
         self._addresses[name.lower()] = address
 
-    def fail(self, name: str = ANY_NAME, code: int = TRY_AGAIN) -> None:
-        """Let asking for ``name`` (default: for any) end in an error."""
-        self._failing[name.lower()] = code
+    def fail(self, name: str = ANY_NAME, code: int = TRY_AGAIN, on_failure: Callable[[], None] = nothing) -> None:
+        """Let asking for ``name`` (default: for any) end in an error, and call ``on_failure`` each time."""
+        self._failing[name.lower()] = (code, on_failure)
 
     def heal(self, name: str = ANY_NAME) -> None:
         """Undo ``fail``."""
@@ -46,11 +49,12 @@ class Names:
         """Return the address of a name that is no number. Raises ``socket.gaierror``."""
         self.asked += 1
         known = name.lower().rstrip(".")
-        code = self._failing.get(known, self._failing.get(ANY_NAME))
-        if code is None and known in self._addresses:
+        failing = self._failing.get(known, self._failing.get(ANY_NAME))
+        if failing is None and known in self._addresses:
             return self._addresses[known]
         self.failed += 1
-        code = UNKNOWN if code is None else code
+        code, on_failure = failing or (UNKNOWN, nothing)
+        on_failure()
         raise socket.gaierror(code, _WORDS.get(code, "Name resolution failed"))
 
     def address_infos(

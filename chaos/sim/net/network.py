@@ -21,6 +21,7 @@ from typing import Any
 from chaos.errors import UsageError
 from chaos.rules.link import LinkConditions
 from chaos.sim.net.endpoint import Endpoint, system_error
+from chaos.sim.net.faults import NetworkFaults
 from chaos.sim.net.flow import Flow
 from chaos.sim.net.handshake import Handshake
 from chaos.sim.net.host import Binding, Host
@@ -50,6 +51,7 @@ class SimulatedNetwork:
         self, kernel: Kernel, *, socket_files: SocketFiles | None = None, report: Report | None = None
     ) -> None:
         self.kernel, self.names = kernel, Names()
+        self.faults = NetworkFaults(self)
         self.hosts: dict[str, Host] = {}
         self.unix_listeners: dict[tuple[int, int], Listening] = {}
         self.resolving_ns = 0
@@ -108,6 +110,22 @@ class SimulatedNetwork:
         """Return the ends, on ``source``, of its connections with ``target``, oldest first."""
         host = self.host(source)
         return [end for end in host.endpoints.values() if end.outgoing.line is self.line(source, target)]
+
+    def look_again(self, lines: Sequence[Line]) -> None:
+        """Let the receivers of these lines look again at what has come."""
+        for host in self.hosts.values():
+            for end in list(host.endpoints.values()):
+                if end.incoming.line in lines:
+                    end.changed()
+
+    def reset_all(self, a: str, b: str) -> int:
+        """Reset every connection between two hosts at both ends; return how many there were."""
+        here = self.endpoints(a, b)
+        hit = [end for end in here if not (end.is_reset or end.is_gone) or not (end.peer.is_reset or end.peer.is_gone)]
+        for end in hit:
+            end.reset_by_peer()
+            end.peer.reset_by_peer()
+        return len(hit)
 
     # For sockets.
 

@@ -1,9 +1,11 @@
-"""The files of unix sockets when there is no simulated disk: names in the network, and nothing else."""
+"""Where the files of unix sockets are when there is no simulated disk: nowhere, or in a real folder."""
 
 from __future__ import annotations
 
 import errno
 import os
+import stat
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chaos.sim.net.endpoint import system_error
@@ -43,3 +45,35 @@ class OwnSocketFiles:
         if found is None:
             raise system_error(errno.ENOENT)
         return found
+
+
+class FolderSocketFiles:
+    """Files in a real folder, for simulated processes whose file calls are real: no simulated disk, but a real one."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __repr__(self) -> str:
+        return f"FolderSocketFiles({self._folder})"
+
+    def create_socket(self, process: Process, path: str | bytes) -> tuple[int, int]:
+        """Make a socket file. Raises ``OSError``: EADDRINUSE where something is, EACCES outside the folder."""
+        try:
+            os.mknod(self._inside(process, path), stat.S_IFSOCK | 0o755)
+        except FileExistsError as error:
+            raise system_error(errno.EADDRINUSE) from error
+        return self.find_socket(process, path)
+
+    def find_socket(self, process: Process, path: str | bytes) -> tuple[int, int]:
+        """Return which socket file is at ``path``. Raises ``OSError``: ENOENT, or ECONNREFUSED for another file."""
+        found = self._inside(process, path).stat()
+        if not stat.S_ISSOCK(found.st_mode):
+            raise system_error(errno.ECONNREFUSED)
+        return found.st_dev, found.st_ino
+
+    def _inside(self, process: Process, path: str | bytes) -> Path:
+        del process
+        asked = Path(os.fsdecode(path))
+        if not asked.is_relative_to(self._folder):
+            raise system_error(errno.EACCES)
+        return asked
