@@ -37,6 +37,10 @@ class Replacements:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Put everything back; for those who keep it beyond one block."""
         self._stack.close()
         self.targets.clear()
 

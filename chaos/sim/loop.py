@@ -297,7 +297,11 @@ def _stop_with(future: asyncio.Future[Any]) -> None:
 def _nanoseconds(seconds: float) -> int:
     if seconds <= 0:
         return 0
-    return round(seconds * 1e9) if seconds < FOREVER_NS / 1e9 else _forever(seconds)
+    if not seconds < FOREVER_NS / 1e9:
+        return _forever(seconds)
+    nanoseconds = round(seconds * 1e9)
+    # Never a fraction of a nanosecond early: who finds that his time has not come yet would wait for it again, at once.
+    return nanoseconds if nanoseconds / 1e9 >= seconds else nanoseconds + 1
 
 
 def _forever(seconds: float) -> int:

@@ -1,0 +1,76 @@
+"""Plays one trial: the scenario's story in a simulated world of its own, judged, as a result of its own.
+
+* The story runs in the tester's process and has virtual hours to end in; what stands still for ever (a deadlock) or
+  spins (a livelock) is found at once and named.
+* What no scenario planted is looked at after every run: an error that nobody took, a process that ended by one.
+* It is a plain function, and leaves nothing behind: a campaign plays thousands in one process.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from chaos.judging import Failure, judge, said, told
+from chaos.outcome import Fact, RunResult
+from chaos.protocols import Checker, Scenario, WorldKind, fault_names
+from chaos.sim.stage import Stage
+from chaos.sim.subject import SimulatedSubject
+from chaos.sim.verdicts import SimulationError, StuckError
+from chaos.sim.world import SimWorld
+from chaos.trial import Trial
+
+STORY_LIMIT_S = 6 * 3600.0
+Checkers = Mapping[str, Sequence[Checker]]
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """A trial that was played: its result, and the digest of its steps, which a second play must have in common."""
+
+    result: RunResult
+    digest: int
+
+
+def play(
+    scenario: Scenario, trial: Trial, subject: SimulatedSubject, checkers: Checkers, *, keeps_trace: bool = False
+) -> Played:
+    """Play ``trial`` and return what came of it. ``keeps_trace``: with every step in the result, for a person."""
+    began = time.monotonic()
+    stage = Stage(trial, keeps_trace=keeps_trace)
+    failures: list[Failure] = []
+    worlds: list[SimWorld] = []
+
+    async def tester() -> None:
+        world = SimWorld(stage, subject, trial)
+        worlds.append(world)
+        await world.open()
+        failures.append(await told(scenario, world, STORY_LIMIT_S))
+        stage.kernel.stop()
+
+    with stage:
+        failure = _driven(stage, tester) or (failures[0] if failures else Failure("the tester ended without a word"))
+        stage.look()
+    history = stage.history
+    marks = dict(worlds[0].marks) if worlds else {}
+    findings = tuple(judge(scenario, history, failure, checkers, is_whole=False))
+    result = RunResult(
+        scenario.name, WorldKind.SIMULATION, trial.seed, findings, fault_names(history.faults()),
+        time.monotonic() - began, history, failure.words, stage.log.text(),
+        policy=stage.kernel.policy.name, marks=marks, trace=stage.trace_text(),
+        facts={Fact.STEPS: stage.kernel.step, Fact.SIMULATED_S: stage.kernel.now_ns / 1e9},
+        replay_line=f"pywats-chaos replay '{trial}'",
+    )  # fmt: skip
+    return Played(result, stage.kernel.digest)
+
+
+def _driven(stage: Stage, tester: Callable[[], Awaitable[None]]) -> Failure | None:
+    """Let the story happen; return what ended it other than itself."""
+    try:
+        stage.drive(tester)
+    except StuckError as error:
+        return Failure(str(error), is_overdue=True)
+    except SimulationError as error:
+        return Failure(said(error))
+    return None

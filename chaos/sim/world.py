@@ -1,0 +1,104 @@
+"""The simulated world, as a scenario sees it: the scenario runs in a process of its own, the *tester*, in virtual time.
+
+* The subject and the WATS server are two more processes; all share one disk, one network and one clock.
+* Everything a scenario may do in the live world it may do here; what only a simulation can do (power loss, clock jumps,
+  faults of the disk and of single links, draws from the seed) is on ``SimWorld`` only.
+* Time costs nothing: scenarios use the subject's real default timeouts, and bounds are asserted exactly.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from chaos.errors import NotAvailableError
+from chaos.protocols import Site, WorldKind
+from chaos.seed import Seed
+from chaos.sim.draw import Draw
+from chaos.sim.failpoints import SimFailpoint
+from chaos.sim.service import SimService
+from chaos.sim.stage import STATION, Stage
+from chaos.sim.subject import SimulatedSubject
+from chaos.sim.wats_server import SimulatedWatsServer
+from chaos.trial import Trial
+from chaos.worlds.looks import WorldLooks
+from chaos.worlds.waiting import until
+
+START_LIMIT_S = 300.0
+
+
+class SimWorld(WorldLooks):
+    """One run's place (see ``chaos.protocols.World``)."""
+
+    kind = WorldKind.SIMULATION
+
+    def __init__(self, stage: Stage, subject: SimulatedSubject, trial: Trial) -> None:
+        super().__init__(subject, Seed(trial.seed), stage.history)
+        self.stage, self.trial = stage, trial
+        self.server = SimulatedWatsServer(stage.kernel, stage.network, stage.history)
+        self.simulated: SimulatedSubject = subject
+        self.site = Site(stage.folder, self.server.url, {})
+        self.draw = Draw(stage.kernel.choices, trial.workload)
+        self.marks: Counter[str] = Counter()
+        self.services: list[SimService] = []
+
+    async def open(self) -> None:
+        """Start the server and return once it listens. Raises ``DeadlineError``."""
+        self.server.start()
+        await self.server.ready()
+
+    async def start(self, *, failpoints: Mapping[str, str] | None = None, **settings: Any) -> SimService:
+        """Start the subject (with its earlier settings and those given) and return it once it says that it runs.
+
+        Raises ``OverdueError`` when it does not, however its start ended.
+        """
+        self.site = replace(self.site, settings={**self.site.settings, **settings})
+        self.history.observe("settings", **self.simulated.settings(self.site))
+        operation = self.history.invoke("start")
+        kernel, started = self.stage.kernel, [False]
+        self.simulated.prepare(self.site)
+        points = {
+            place: SimFailpoint(kernel, self.history, place, self.subject.failpoint(place), terms)
+            for place, terms in (failpoints or {}).items()
+        }
+        main = self.simulated.main(self.site, lambda: started.__setitem__(0, True))
+        name = f"{self.subject.name}-{len(self.services) + 1}"
+        self.stage.network.place(name, STATION)
+        process = kernel.new_process(name, main)
+        self.stage.failpoints.arm(points, process)
+        process.start()
+        service = SimService(kernel, process, self.subject, self.site, self.history, points, self._draw)
+        self.services.append(service)
+
+        async def state() -> str:
+            return (
+                "started" if started[0] else "starting" if process.is_alive else f"ended: {process.traceback()[-300:]}"
+            )
+
+        await until(state, lambda now: now != "starting", "a start", START_LIMIT_S)
+        if not started[0]:
+            operation.failed(exit=process.exit_code)
+            return service
+        operation.ok(pid=process.number)
+        return service
+
+    async def stored_at_server(self) -> set[str]:
+        """Return the ids of the reports that the server has stored."""
+        return {report_id for report_id, known in self.server.deliveries_now().items() if known.stored}
+
+    async def observe_deliveries(self) -> None:
+        """Observe ``deliveries``, as the server knows them now."""
+        await self.server.observe()
+
+    async def probe(self, name: str, **arguments: Any) -> Mapping[str, Any]:
+        """Raise ``NotAvailableError``: a probe looks at real processes."""
+        raise NotAvailableError(f"the probe {name} {arguments}", "it looks at a real process", "play it live")
+
+    def mark(self, name: str) -> None:
+        """Say that the run came to a place that matters: a campaign in which nobody came there has not tried it."""
+        self.marks[name] += 1
+
+    def __repr__(self) -> str:
+        return f"SimWorld({self.trial}, {len(self.services)} starts, {self.history!r})"

@@ -1,0 +1,82 @@
+"""The reference service as a simulated process: the same composition as its command line, with its real timeouts."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from chaos.protocols import Site
+from chaos.subjects.reference import TOKEN, ReferenceSubject
+from pywats_reliability.cli.process import ExitGuard, serve
+from pywats_reliability.client_service import AsyncClientService, Surroundings
+from pywats_reliability.client_service.settings import secrets_of
+from pywats_reliability.config_file import load_or_create
+from pywats_reliability.converter_pool import never_known
+from pywats_reliability.disk import Disk, no_syncfs
+from pywats_reliability.errors import ReliabilityError
+from pywats_reliability.logs import Secrets
+from pywats_reliability.shutdown import EXIT_FAILED, ShutdownReport
+
+log = logging.getLogger(__name__)
+HEALTH_PORT = 8080
+
+
+class SimulatedReference(ReferenceSubject):
+    """See ``chaos.sim.subject.SimulatedSubject``."""
+
+    def __repr__(self) -> str:
+        return "SimulatedReference()"
+
+    def settings(self, site: Site) -> Mapping[str, Any]:
+        """Return everything that it will be started with: its own defaults but for addresses and the token."""
+        own = {"service_address": site.server_url, "ipc_socket": self.ipc_address(site), "health_port": HEALTH_PORT}
+        return {"api_token": TOKEN, "min_free_disk_bytes": 0, **own, **site.settings}
+
+    def prepare(self, site: Site) -> None:
+        """Write the configuration and make it durable, as whoever set the station up long ago did."""
+        self.start_line(site)
+        os.sync()
+
+    def main(self, site: Site, started: Callable[[], None]) -> Callable[[], Any]:
+        """Return what ``pywats-service run`` does, but for the root logger and the command line."""
+
+        async def main() -> int:
+            while True:
+                try:
+                    service, report = await _serve_once(site, self._environment(site), started)
+                except ReliabilityError as error:
+                    log.error("did not start: %s", error)  # noqa: TRY400 - as its command line says it
+                    return EXIT_FAILED
+                if not service.restart_requested:
+                    return report.exit_code
+
+        return main
+
+    def _settings(self, site: Site) -> dict[str, Any]:
+        return dict(self.settings(site))
+
+    def _health_port(self, site: Site) -> int:
+        return int(site.settings.get("health_port", HEALTH_PORT))
+
+
+async def _serve_once(
+    site: Site, environment: Mapping[str, str], started: Callable[[], None]
+) -> tuple[AsyncClientService, ShutdownReport]:
+    path, disk = site.folder / "config.json", Disk(syncfs=no_syncfs)
+    config = load_or_create(path, disk=disk, environment=environment)
+    around = Surroundings(
+        disk=disk,
+        config_path=path,
+        environment=environment,
+        secrets=Secrets(secrets_of(config)),
+        secrets_folder=site.folder / ".config" / "pywats" / "secrets",
+        blocked_loop_thread=True,
+        is_being_written=never_known,
+    )
+    guard = ExitGuard(lambda: float(config.force_shutdown_seconds))
+    try:
+        return await serve(site.data, config, around, lambda _: started(), guard)
+    finally:
+        guard.disarm()
