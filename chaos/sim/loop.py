@@ -182,8 +182,11 @@ class SimLoop(LoopExecutor, LoopNetwork, LoopSignals, asyncio.AbstractEventLoop)
         return future.result()
 
     def stop(self) -> None:
-        """Stop running once what is ready now has had its turn."""
-        self._add_callback(SimHandle(self._stopped, (), self, Context()))
+        """Stop running: after the present batch where the policy has batches, else after the present callback."""
+        if self.kernel.loop is not self:
+            self._add_callback(SimHandle(self._stopped, (), self, Context()))
+        elif not self.kernel.policy.put_at_end_of_batch(SimHandle(self._stopped, (), self, Context())):
+            self._stopped()
 
     def _stopped(self) -> None:
         self.is_held = True

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from chaos.errors import UsageError
@@ -24,26 +25,50 @@ STARVED_AFTER = 500  # Turns in a row of one task, while others are ready, befor
 
 
 class Policy(Protocol):
-    """Holds what is ready and says what is next."""
+    """Holds what is ready and says what is next. While ``batch`` is not empty, no timer is looked at."""
 
     name: str
     turns: Any
     callbacks: deque[Any]
 
+    @property
+    def batch(self) -> Sequence[Any]:
+        """What must run before the timers are looked at."""
+        ...
+
     def take(self) -> Any:
-        """Remove and return what runs next; there is something."""
+        """Remove and return what runs next; None when nothing is ready."""
+        ...
+
+    def put_at_end_of_batch(self, callback: Any) -> bool:
+        """Let ``callback`` run as the last of the present batch; false if there are no batches."""
         ...
 
 
 class Fifo:
-    """asyncio's own order: one queue for everything."""
+    """asyncio's own order: what is ready runs as a batch; what that makes ready, and timers, are the next one."""
 
     name = "fifo"
 
     def __init__(self) -> None:
         self.callbacks: deque[Any] = deque()
         self.turns = self.callbacks
-        self.take = self.callbacks.popleft
+        self.batch: deque[Any] = deque()
+
+    def take(self) -> Any:
+        """Remove and return what runs next."""
+        batch = self.batch
+        if not batch:
+            batch.extend(self.callbacks)
+            self.callbacks.clear()
+            if not batch:
+                return None
+        return batch.popleft()
+
+    def put_at_end_of_batch(self, callback: Any) -> bool:
+        """Let it run at the end of the present batch."""
+        self.batch.append(callback)
+        return True
 
 
 class Shuffle:
@@ -54,6 +79,7 @@ class Shuffle:
     def __init__(self, choices: SeededChoices) -> None:
         self.callbacks: deque[Any] = deque()
         self.turns: list[Any] = []
+        self.batch: Sequence[Any] = ()
         self._draw = choices.stream("schedule")
 
     def take(self) -> Any:
@@ -61,11 +87,15 @@ class Shuffle:
         turns, callbacks = self.turns, self.callbacks
         count = len(turns)
         if not count:
-            return callbacks.popleft()
+            return callbacks.popleft() if callbacks else None
         if callbacks:
             chosen = self._draw(count + 1)
             return turns.pop(chosen - 1) if chosen else callbacks.popleft()
         return turns.pop(self._draw(count)) if count > 1 else turns.pop()
+
+    def put_at_end_of_batch(self, callback: Any) -> bool:  # noqa: ARG002 - as the port asks
+        """Say that there are no batches here: any turn may be the last of one."""
+        return False
 
 
 class PriorityChange:
@@ -76,6 +106,7 @@ class PriorityChange:
     def __init__(self, choices: SeededChoices) -> None:
         self.callbacks: deque[Any] = deque()
         self.turns: list[Any] = []
+        self.batch: Sequence[Any] = ()
         self._choices = choices
         self._priorities: dict[int, int] = {}
         self._step = 0
@@ -86,7 +117,7 @@ class PriorityChange:
     def take(self) -> Any:
         """Remove and return what runs next."""
         if not self.turns or (self.callbacks and not self._choices.below("schedule", 2)):
-            return self.callbacks.popleft()
+            return self.callbacks.popleft() if self.callbacks else None
         if len(self.turns) == 1:
             return self.turns.pop()
         self._step += 1
@@ -99,6 +130,10 @@ class PriorityChange:
             self._priorities[number] = self._lowest
             self._in_a_row = 0
         return self.turns.pop(best)
+
+    def put_at_end_of_batch(self, callback: Any) -> bool:  # noqa: ARG002 - as the port asks
+        """Say that there are no batches here: any turn may be the last of one."""
+        return False
 
     def _priority(self, number: int) -> int:
         if number not in self._priorities:

@@ -109,7 +109,7 @@ class Scheduler:
     def is_idle(self) -> bool:
         """Whether nothing is ready and no timer will ever be due."""
         policy = self.policy
-        return not policy.callbacks and not policy.turns and self._next_due() >= FOREVER_NS
+        return not (policy.callbacks or policy.turns or policy.batch) and self._next_due() >= FOREVER_NS
 
     def _next_due(self) -> int:
         timers = self._timers
@@ -143,19 +143,19 @@ class Scheduler:
         return True
 
     def _take_turns(self) -> None:  # noqa: C901, PLR0912 - one loop without calls: they would cost a tenth of a step
-        policy, timers = self.policy, self._timers
-        take, turns, callbacks = policy.take, policy.turns, policy.callbacks
+        timers, policy = self._timers, self.policy
+        take, batch = policy.take, policy.batch
         while not self.is_stopping:
-            if timers and timers[0][0] <= self.now_ns:
+            if timers and timers[0][0] <= self.now_ns and not batch:
                 self._fire_due()
-            if not turns and not callbacks:
-                if self._advance():
-                    continue
-                return
             item = take()
             if item.__class__ is tuple:
                 callback, arguments, context, loop = item
                 number = callback.__self__.number
+            elif item is None:
+                if self._advance():
+                    continue
+                return
             else:
                 callback = item._callback  # noqa: SLF001 - our own class, as below
                 if callback is None:

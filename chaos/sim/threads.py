@@ -35,9 +35,14 @@ CPU_COUNT = 4  # Pools size themselves by it: it must not depend on the machine.
 class Threads(PatchingSeam):
     """Gives each process threads of its own."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._strands: dict[int, Strand] = {}
+        self._next_ident = count(1)
+
     def enter(self, kernel: SimKernel) -> None:
         """Come into force."""
-        self._kernel, self._idents, self._next_ident = kernel, set[int](), count(1)
+        self._kernel = kernel
         super().enter(kernel)
 
     def patch(self, kernel: SimKernel) -> None:
@@ -59,8 +64,9 @@ class Threads(PatchingSeam):
         """Put everything back, and forget the threads that never ended."""
         super().leave()
         known: Any = threading
-        for ident in self._idents:
+        for ident in [ident for ident, strand in self._strands.items() if not strand.process.is_alive]:
             known._active.pop(ident, None)  # noqa: SLF001 - the only register of threads
+            del self._strands[ident]
         locks: set[Any] = getattr(known, "_shutdown_locks", set())
         locks.difference_update([lock for lock in locks if isinstance(lock, SimLock)])
 
@@ -136,8 +142,7 @@ class Threads(PatchingSeam):
         thread = getattr(function, "__self__", None)
         name, is_daemon = getattr(thread, "name", "thread"), getattr(thread, "daemon", True)
         ident = (process.number << 20) + next(self._next_ident)
-        self._idents.add(ident)
-        strand = Strand(process, str(name), ident, run, is_daemon=bool(is_daemon))
+        strand = self._strands[ident] = Strand(process, str(name), ident, run, is_daemon=bool(is_daemon))
         strand.start()
         return strand
 
