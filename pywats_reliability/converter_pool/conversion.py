@@ -168,8 +168,7 @@ class Conversion:
         reports = identified(
             result.reports, converter=self._config.name, source=taken.source.name, digest=taken.digest
         )
-        is_settled = self._tools.reader.is_settled(item.path, item.signature, is_folder=self._is_folder)
-        return reports if is_settled else None
+        return reports if self._is_same(item.path) else None
 
     async def _hand_over(self, reports: Sequence[Report]) -> None:
         for report in reports:
@@ -206,16 +205,18 @@ class Conversion:
 
     def _file_as(self, action: PostAction, places: Places) -> bool:
         """File the source away, unless it has got new contents since. Blocks."""
-        item, filing = self._item, self._tools.filing
-        if not self._tools.reader.is_settled(item.path, item.signature, is_folder=self._is_folder):
+        path, filing = self._item.path, self._tools.filing
+        if not self._is_same(path):
             return False
         if action is PostAction.MOVE:
-            filing.move(item.path, places.done)
-        elif action is PostAction.ARCHIVE:
-            filing.archive(item.path, places.archive)
-        else:
-            filing.delete(item.path)
-        return True
+            return filing.move(path, places.done, self._is_same) is not None
+        if action is PostAction.ARCHIVE:
+            return filing.archive(path, places.archive, self._is_same) is not None
+        return filing.delete(path, self._is_same)
+
+    def _is_same(self, path: Path) -> bool:
+        """Return whether the source, perhaps in another place by now, still is what was converted. Blocks."""
+        return self._tools.reader.is_settled(path, self._item.signature, is_folder=self._is_folder)
 
     def _not_filed(self, error: ReliabilityError) -> Outcome:
         self._item.trouble = f"the reports of {self._name} are accepted, but it could not be filed away: {error}"
@@ -255,11 +256,10 @@ class Conversion:
 
     def _put_aside(self, reason: Mapping[str, Any]) -> bool:
         """Put the source aside with the reason, unless it has got new contents since. Blocks."""
-        item = self._item
-        if not self._tools.reader.is_settled(item.path, item.signature, is_folder=self._is_folder):
+        path, filing = self._item.path, self._tools.filing
+        if not self._is_same(path):
             return False
-        self._tools.filing.put_aside(item.path, self._converter.places.error, reason)
-        return True
+        return filing.put_aside(path, self._converter.places.error, reason, self._is_same) is not None
 
     async def _in_thread(self, step: str, job: Callable[[], T]) -> T:
         name = f"{step} {self._name}"

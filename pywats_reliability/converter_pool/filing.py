@@ -3,10 +3,15 @@
 * A name that is taken gets a number: ``log.csv``, ``log.2.csv``. Two threads cannot choose the same one.
 * The name is gone from the watched folder only when what replaces it is durable: a move is a rename, or, on another
   filesystem, a synced copy and then a removal; an archive is written aside, synced and named before the source goes.
-* A folder that is to be deleted is renamed to a hidden name first: a part of it can never be taken for a source.
+* Somebody may write to a source, or drop another of its name, in the very moment it is filed away. So it is renamed
+  first, and looked at once more (``is_same``) where nobody finds it by its name: one that has changed goes back to
+  the watched folder, as the source it is now. Nothing is deleted under a name that a writer may be using.
+* What is to be deleted has a hidden name until it is gone: a part of a folder can never be taken for a source. What a
+  crash leaves of it gets its name back, if it is a file, or goes, if it is a folder.
 * Beside what is put aside lies the reason; it is written first, so nothing is ever there without one.
 
-All methods block: call them in a worker thread. They raise ``DiskError``; the source is then where it was.
+All methods block: call them in a worker thread. They raise ``DiskError``; the source is then where it was. Those that
+say so return None, or false, for a source that had changed.
 """
 
 from __future__ import annotations
@@ -20,7 +25,7 @@ import re
 import shutil
 import stat
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,7 +36,9 @@ from pywats_reliability.errors import DiskError
 
 REASON_SUFFIX = ".reason.json"
 NAME_BYTES_MAX = 200
-_LEFTOVER = re.compile(r"\..+\.deleted", re.DOTALL)
+_LEFTOVER = re.compile(r"\.(.+)\.deleted", re.DOTALL)
+IsSame = Callable[[Path], bool]
+"""Returns whether what is at a path is what was converted."""
 
 
 class Filing:
@@ -41,11 +48,10 @@ class Filing:
         self._disk = disk
         self._claims: dict[Path, object] = {}
 
-    def move(self, path: Path, folder: Path) -> Path:
-        """Move a source into ``folder`` and return its new place."""
+    def move(self, path: Path, folder: Path, is_same: IsSame) -> Path | None:
+        """Move a source into ``folder`` and return its new place, or None when it had changed."""
         with self._place(folder, path.name) as place:
-            self._relocate(path, place)
-            return place
+            return place if self._relocate(path, place, is_same) else None
 
     def move_if_free(self, path: Path, folder: Path) -> Path:
         """Move a source into ``folder`` under its own name and return its new place: the old one if that is taken."""
@@ -53,44 +59,60 @@ class Filing:
         place = folder / path.name
         if self._disk.exists(place):
             return path
-        self._relocate(path, place)
+        self._relocate(path, place, lambda _: True)  # It will be looked at there, too.
         return place
 
-    def archive(self, path: Path, folder: Path) -> Path:
-        """Put a source into a ZIP file of its own in ``folder``, remove it, and return the ZIP file's place."""
+    def archive(self, path: Path, folder: Path, is_same: IsSame) -> Path | None:
+        """Put a source into a ZIP file in ``folder``, remove it, and return the ZIP file's place, or None."""
         with self._place(folder, f"{path.name}.zip") as place:
             self._write(place, self._zipped(path))
-        self.delete(path)
-        return place
+            if self.delete(path, is_same):
+                return place
+            self._disk.remove(place)
+            return None
 
-    def delete(self, path: Path) -> None:
-        """Delete a source."""
-        if not _is_folder(path):
-            self._disk.remove(path)
-            self._disk.sync_folder(path.parent)
-            return
+    def delete(self, path: Path, is_same: IsSame) -> bool:
+        """Delete a source; false when it had changed."""
         with self._place(path.parent, f".{path.name}.deleted") as hidden:
             self._disk.move(path, hidden)
-            self._disk.sync_folder(path.parent)
-        _remove_tree(hidden)
+            if not self._is_still(hidden, path, is_same):
+                return False
+            with self._or_back(hidden, path):
+                self._disk.sync_folder(path.parent)
+                is_folder = _is_folder(hidden)
+                if not is_folder:
+                    self._disk.remove(hidden)
+        if is_folder:
+            _remove_tree(hidden)
+        return True
 
-    def put_aside(self, path: Path, folder: Path, reason: Mapping[str, Any]) -> Path:
-        """Move a source into ``folder`` with the reason beside it, and return its new place."""
+    def put_aside(self, path: Path, folder: Path, reason: Mapping[str, Any], is_same: IsSame) -> Path | None:
+        """Move a source into ``folder`` with the reason beside it, and return its new place, or None."""
         with self._place(folder, path.name) as place:
             text = json.dumps({**reason, "original_path": str(path)}, indent=1, ensure_ascii=False)
             self._write(reason_path(place), text.encode(errors="backslashreplace") + b"\n")
             try:
-                self._relocate(path, place)
+                is_aside = self._relocate(path, place, is_same)
             except DiskError:
                 self._disk.remove(reason_path(place))
                 raise
-            return place
+            if not is_aside:
+                self._disk.remove(reason_path(place))
+            return place if is_aside else None
 
     def clean(self, folder: Path) -> None:
-        """Remove what a deletion that was cut off has left in ``folder``."""
+        """Mend what a deletion that was cut off has left in ``folder``.
+
+        A file gets its name back, to be converted to reports of the same ids; where another has that name by now, under
+        which it would give other ids, it waits for the next start.
+        """
         for name in self._disk.list_names(folder):
-            if _LEFTOVER.fullmatch(name) and _is_folder(folder / name):
+            if (left := _LEFTOVER.fullmatch(name)) is None:
+                continue
+            if _is_folder(folder / name):
                 _remove_tree(folder / name)
+            elif not self._disk.exists(folder / left[1]):
+                self._disk.move(folder / name, folder / left[1])
 
     @contextmanager
     def _place(self, folder: Path, name: str) -> Iterator[Path]:
@@ -111,16 +133,47 @@ class Filing:
     def _is_taken(self, place: Path) -> bool:
         return self._disk.exists(place) or self._disk.exists(reason_path(place))
 
-    def _relocate(self, path: Path, place: Path) -> None:
+    def _relocate(self, path: Path, place: Path, is_same: IsSame) -> bool:
         try:
             self._disk.move(path, place)
         except DiskError as error:
             if error.error_number != errno.EXDEV or _is_folder(path):
                 raise
-            self._write(place, self._disk.read(path))
-            self._disk.remove(path)
+            return self._copy(path, place, is_same)
+        if not self._is_still(place, path, is_same):
+            return False
         self._disk.sync_folder(place.parent)
         self._disk.sync_folder(path.parent)
+        return True
+
+    def _copy(self, path: Path, place: Path, is_same: IsSame) -> bool:
+        self._write(place, self._disk.read(path))
+        if self.delete(path, is_same):
+            return True
+        self._disk.remove(place)
+        return False
+
+    def _is_still(self, place: Path, path: Path, is_same: IsSame) -> bool:
+        """Look once more at a source that was at ``path`` and is at ``place`` now; if it has changed, give it back."""
+        with self._or_back(place, path):
+            if is_same(place):
+                return True
+        self._give_back(place, path)
+        return False
+
+    @contextmanager
+    def _or_back(self, place: Path, path: Path) -> Iterator[None]:
+        """Give a source back when something fails, so that it is where it was."""
+        try:
+            yield
+        except DiskError:
+            self._give_back(place, path)
+            raise
+
+    def _give_back(self, place: Path, path: Path) -> None:
+        """Return a source that has changed to where it came from, beside another of its name if there is one by now."""
+        with self._place(path.parent, path.name) as free:
+            self._disk.move(place, free)
 
     def _write(self, place: Path, data: bytes) -> None:
         aside = self._disk.write_aside(place, data)

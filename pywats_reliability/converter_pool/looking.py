@@ -66,7 +66,7 @@ def look(disk: Disk, folders: Sequence[Path], wanted: Wanted) -> Sights:
 def signature_of(disk: Disk, path: Path, *, is_folder: bool) -> str | None:
     """Return a source's signature as it is now, or None when it is no more."""
     if is_folder:
-        return _folder_signature(list(walk(disk, path))) if _is_folder(path) else None
+        return _folder_signature(path, list(walk(disk, path))) if _is_folder(path) else None
     return _file_signature(disk, path)
 
 
@@ -97,7 +97,8 @@ def _folders(disk: Disk, folder: Path, wanted: Wanted) -> Iterator[tuple[Path, S
         marker = path / wanted.marker if wanted.marker else None
         names = [file for file, _ in files]
         has_marker = marker is None or marker in names
-        yield path, Sight(_folder_signature(files), has_marker and len(names) - (marker in names) >= wanted.min_files)
+        is_ready = has_marker and len(names) - (marker in names) >= wanted.min_files
+        yield path, Sight(_folder_signature(path, files), is_ready)
 
 
 def _is_folder(path: Path) -> bool:
@@ -119,8 +120,8 @@ def _file_signature(disk: Disk, path: Path) -> str | None:
     return f"{entry.size} bytes, {entry.modified_ns}" if entry.is_file else None
 
 
-def _folder_signature(files: list[tuple[Path, str]]) -> str:
-    lines = "\n".join(f"{path}\0{signature}" for path, signature in files)
+def _folder_signature(folder: Path, files: list[tuple[Path, str]]) -> str:
+    lines = "\n".join(f"{path.relative_to(folder)}\0{signature}" for path, signature in files)
     return f"{len(files)} files, {hashlib.sha256(lines.encode(errors='surrogateescape')).hexdigest()}"
 
 

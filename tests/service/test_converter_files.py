@@ -26,6 +26,11 @@ A = Path("in/a.csv")
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="leases are Linux's")
 
 
+def same(_: Path) -> bool:
+    """Say that a source has not changed."""
+    return True
+
+
 def write(path: Path, content: bytes = b"contents") -> Path:
     path.parent.mkdir(exist_ok=True, parents=True)
     path.write_bytes(content)
@@ -202,11 +207,11 @@ def test_a_name_that_is_being_given_away_is_taken(tmp_path: Path) -> None:
 
         def move(self, source: Path | str, target: Path | str) -> None:
             if source == one:
-                filing.move(two, done)
+                filing.move(two, done, same)
             super().move(source, target)
 
     filing = Filing(Racing())
-    filing.move(one, done)
+    filing.move(one, done, same)
     assert {path.name: path.read_bytes() for path in done.iterdir()} == {"a.csv": b"1", "a.2.csv": b"2"}
 
 
@@ -219,28 +224,28 @@ def test_a_move_that_fails_gives_its_name_back(tmp_path: Path) -> None:
 
     filing = Filing(Failing())
     with pytest.raises(DiskError):
-        filing.move(path, tmp_path / "done")
+        filing.move(path, tmp_path / "done", same)
     assert (repr(filing), path.exists()) == ("Filing(0 under way)", True)
 
 
 def test_putting_aside_that_fails_leaves_no_reason_alone(tmp_path: Path) -> None:
     with pytest.raises(DiskError):
-        Filing(QuickDisk()).put_aside(tmp_path / "gone.csv", tmp_path / "error", {"why": "x"})
+        Filing(QuickDisk()).put_aside(tmp_path / "gone.csv", tmp_path / "error", {"why": "x"}, same)
     assert names(tmp_path / "error") == []
 
 
 def test_a_very_long_name_can_be_put_aside_again_and_again(tmp_path: Path) -> None:
     name = "ä" * 125 + ".csv"
     for _ in range(3):
-        Filing(QuickDisk()).put_aside(write(tmp_path / "in" / name), tmp_path / "error", {"why": "x"})
+        Filing(QuickDisk()).put_aside(write(tmp_path / "in" / name), tmp_path / "error", {"why": "x"}, same)
     assert len(names(tmp_path / "error")) == 6
 
 
 @pytest.mark.parametrize("name", [b"\xff\xfe.csv", b"log 1 (2).csv", b".csv"])
 def test_any_name_can_be_archived_and_put_aside(tmp_path: Path, name: bytes) -> None:
     filing, path = Filing(QuickDisk()), tmp_path / "in" / os.fsdecode(name)
-    filing.archive(write(path), tmp_path / "archive")
-    filing.put_aside(write(path), tmp_path / "error", {"why": "x"})
+    filing.archive(write(path), tmp_path / "archive", same)
+    filing.put_aside(write(path), tmp_path / "error", {"why": "x"}, same)
     (reason,) = [each for each in (tmp_path / "error").iterdir() if each.name.endswith(".reason.json")]
     assert (json.loads(reason.read_bytes())["why"], names(tmp_path / "in")) == ("x", [])
 
@@ -248,7 +253,7 @@ def test_any_name_can_be_archived_and_put_aside(tmp_path: Path, name: bytes) -> 
 def test_a_file_from_before_1980_can_be_archived(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv")
     os.utime(path, (0, 0))
-    assert Filing(QuickDisk()).archive(path, tmp_path / "archive").exists()
+    assert Filing(QuickDisk()).archive(path, tmp_path / "archive", same) is not None
 
 
 def test_a_folder_on_another_filesystem_stays_and_is_told(tmp_path: Path) -> None:
@@ -259,5 +264,5 @@ def test_a_folder_on_another_filesystem_stays_and_is_told(tmp_path: Path) -> Non
             raise DiskError(f"move to {target}", Path(source), OSError(errno.EXDEV, "Invalid cross-device link"))
 
     with pytest.raises(DiskError, match="cross-device"):
-        Filing(Apart()).move(tmp_path / "in/run", tmp_path / "done")
+        Filing(Apart()).move(tmp_path / "in/run", tmp_path / "done", same)
     assert names(tmp_path / "in/run") == ["1.csv"]

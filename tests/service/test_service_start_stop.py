@@ -375,6 +375,7 @@ CLOSERS = {
     "the report store": "pywats_reliability.store:ReportStore.close",
     "the connection to the server": "pywats_reliability.wats_client:WatsClient.aclose",
     "the queue": "pywats_reliability.queue_manager:QueueManager.close",
+    "the converters": "pywats_reliability.converter_pool:AsyncConverterPool.close",
     "IPC": "pywats_reliability.ipc:AsyncIPCServer.close",
     "the health server": "pywats_reliability.health_server:HealthServer.close",
 }

@@ -36,6 +36,7 @@ from tests.service.test_service_start_stop import (
 pytestmark = pytest.mark.asyncio
 TASKS = {
     "pending_queue": "pywats_reliability.pending_queue:AsyncPendingQueue.run",
+    "converter_pool": "pywats_reliability.converter_pool:AsyncConverterPool.run",
     "watchdog": "pywats_reliability.client_service.rhythms:Rhythms.watchdog",
     "ping": "pywats_reliability.client_service.rhythms:Rhythms.ping",
     "register": "pywats_reliability.client_service.rhythms:Rhythms.register",
@@ -45,10 +46,10 @@ TASKS = {
     "task_monitor": "pywats_reliability.supervisor:Supervisor._monitor",
 }
 BEATS_S = {
-    "pending_queue": 30.0, "watchdog": 60.0, "ping": 300.0, "register": 3600.0,
+    "pending_queue": 30.0, "converter_pool": 10.0, "watchdog": 60.0, "ping": 300.0, "register": 3600.0,
     "ipc_server": AsyncIPCServer.HEARTBEAT_S, "config_watcher": 5.0, "health_server": 10.0, "task_monitor": 0.01,
 }  # fmt: skip
-CRITICAL = ("pending_queue",)
+CRITICAL = ("pending_queue", "converter_pool")
 OTHERS = [name for name in TASKS if name not in CRITICAL]
 KINDS = [kind for kind in FAILURES if kind not in ("KeyboardInterrupt", "StrangeError")]
 QUICK = SupervisionLimits(backoff_base_s=0.01, restart_hold_s=0.02)
@@ -61,6 +62,7 @@ def shorten(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(rhythms, name, 0.01)
     monkeypatch.setattr(AsyncIPCServer, "HEARTBEAT_S", 0.01)
     monkeypatch.setattr("pywats_reliability.pending_queue.queue.SCAN_INTERVAL_S", 0.01)
+    monkeypatch.setattr("pywats_reliability.converter_pool.pool.BEAT_S", 0.01)
     look = ConfigWatcher.run
 
     async def look_often(self: ConfigWatcher, beat: Heartbeat) -> None:
@@ -121,8 +123,8 @@ def failures_logged(caplog: pytest.LogCaptureFixture, name: str) -> list[logging
 async def test_these_are_all_the_tasks_there_are(tmp_path: Path) -> None:
     async with with_all_tasks(tmp_path) as service:
         found = {state.name: state.critical for state in service._supervisor.states()}
-    assert {name for name in found if name != "converter_pool"} == set(TASKS)
-    assert {name for name, critical in found.items() if critical} - {"converter_pool"} == set(CRITICAL)
+    assert set(found) == set(TASKS)
+    assert {name for name, critical in found.items() if critical} == set(CRITICAL)
 
 
 @pytest.mark.proves("C2.1")
