@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -14,6 +16,7 @@ import click
 import pytest
 
 from pywats_reliability.cli.commands import cli
+from pywats_reliability.config import ClientConfig
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "service.md").read_text(encoding="utf-8")
 LINES = [line for line in GUIDE.splitlines() if line.startswith("pywats-service ")]
@@ -41,6 +44,11 @@ def test_every_line_of_the_guide_is_understood(line: str, tmp_path: Path, monkey
     while isinstance(command, click.Group):
         command = command.commands[words.pop(0)]
     assert command.make_context("x", words).params
+
+
+def test_the_settings_in_the_guide_are_good() -> None:
+    blocks = re.findall(r"```json\n(.*?)```", GUIDE, re.DOTALL)
+    assert [ClientConfig(**json.loads(block)) for block in blocks]
 
 
 def test_every_command_is_in_the_guide() -> None:
