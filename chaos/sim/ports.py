@@ -153,6 +153,10 @@ class Network(Protocol):
         """Close its sockets as its kernel would (or not at all when the power was lost)."""
         ...
 
+    def world_ended(self) -> None:
+        """Let whatever still is open be nobody's: the world is being cleared away."""
+        ...
+
 
 class SocketFiles(Protocol):
     """What the network asks of the disk: the files of unix sockets. Paths are as the process gave them."""

@@ -149,7 +149,7 @@ class Line:
         conditions = self.conditions
         largest = conditions.largest_piece_bytes
         if conditions.slices:
-            largest = 1 + self._kernel.choices.below(f"net/{self.name}/slice", largest)
+            largest -= self._kernel.choices.below(f"net/{self.name}/slice", largest)
             self.fired("slice")
         if conditions.ends_after_bytes is not None:
             largest = max(1, min(largest, conditions.ends_after_bytes - sender.sent_bytes))

@@ -75,6 +75,7 @@ class SimulatedNetwork:
     def place(self, process_name: str, host_name: str) -> None:
         """Let processes of that name live on a host; say so before they use the network."""
         self._places[process_name] = host_name
+        self.host(host_name)
 
     def host(self, name: str) -> Host:
         """Return a host, made on its first mention."""
@@ -252,6 +253,11 @@ class SimulatedNetwork:
         else:
             table.close_all()
         self.trace("net.process_ended", table.host, process=process.name, power_lost=power_lost)
+
+    def world_ended(self) -> None:
+        """Let whatever still is open be nobody's: the world is being cleared away."""
+        for loop in self._loops.values():
+            loop.orphan_transports()
 
     def _fair(self, source: str, target: str) -> LinkConditions:
         if target.endswith(":unix"):

@@ -33,10 +33,13 @@ class ProcessLoop(asyncio.SelectorEventLoop):
         """Close nothing: the process's own loop is closed elsewhere."""
 
     def orphan_transports(self) -> None:
-        """Silence the transports of a dead process: nobody is left who could close them."""
+        """Silence the transports of a dead process: their destructors would warn of what nobody is left to close."""
         transports: Any = vars(self)["_transports"]
         for transport in list(transports.values()):
-            transport._sock = None  # noqa: SLF001 - its destructor would warn of a socket left open
+            transport._sock, transport._closing = None, True  # noqa: SLF001 - what the destructors look at
+            encrypted = getattr(transport.get_protocol(), "_app_transport", None)
+            if encrypted is not None:
+                encrypted._closed = True  # noqa: SLF001 - as above
 
     def getaddrinfo(self, host: Any, port: Any, **more: Any) -> Any:
         """Ask the simulated names."""
