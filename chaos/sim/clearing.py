@@ -34,6 +34,8 @@ def clear_away(kernel: SimKernel) -> None:
 def _clear(kernel: SimKernel) -> None:
     for process in kernel.processes:
         _bury(process)
+    if kernel.network is not None:
+        kernel.network.world_ended()
     _unwind_all(kernel)
     for process in kernel.processes:
         _forget(process)
