@@ -1,4 +1,4 @@
-"""The commands of ``pywats-chaos``: list, explain, run, verify, server.
+"""The commands of ``pywats-chaos``: list, explain, run, verify, server, record, crash.
 
 Exit codes: 0 all that was asked held, 1 something is broken, 2 something asked for was not exercised, unknown or not
 available, 3 usage or environment, 130 interrupted.
@@ -17,6 +17,8 @@ from rich.console import Console
 
 from chaos.catalogue import catalogue, explanation
 from chaos.cli.campaign import Question, conduct, question_of, question_of_one
+from chaos.cli.crash_command import crash_command
+from chaos.cli.record_command import record_command
 from chaos.errors import ChaosError, UsageError
 from chaos.evidence import write_evidence
 from chaos.guarantees import guarantees, properties
@@ -139,3 +141,7 @@ def _conducted(question: Question, subject_name: str, *, as_json: bool) -> Outco
 def server(*, host: str, port: int, control_port: int) -> int:
     """Run a WATS server that stores what it takes, counts deliveries, and misbehaves when told to."""
     return serve_until_signal(host, port, control_port)
+
+
+cli.add_command(record_command)
+cli.add_command(crash_command)
