@@ -20,11 +20,12 @@ ROOM_BYTES_MIN = 256 << 20
 @contextmanager
 def workshop(where: str | None = None) -> Iterator[Path]:
     """Make a private folder for states, in ``where`` or in memory when there is room; it is removed in the end."""
-    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=where or _fastest()) as private:
+    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=where or fastest_place()) as private:
         yield Path(private)
 
 
-def _fastest() -> str | None:
+def fastest_place() -> str | None:
+    """Return a folder in memory when there is room, or None for the usual temporary folder."""
     if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= ROOM_BYTES_MIN:
         return MEMORY
     return None

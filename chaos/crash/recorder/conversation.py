@@ -53,7 +53,7 @@ class Conversation:
         if not count or target in self._own:
             return
         if (stream := self._stream(call, target)) is not None:
-            scribe.visible(call, "printed", {"stream": stream, "text": os.fsdecode(_bytes_out(call))})
+            scribe.printed(call, stream, os.fsdecode(_bytes_out(call)))
         elif target.startswith("socket:"):
             peer = self._peers.get(target, "a socket")
             scribe.visible(call, "sent", {"to": peer, "text": os.fsdecode(_bytes_out(call)), "bytes": count})

@@ -44,6 +44,16 @@ class Scribe:
         """Add something that the outside may have seen."""
         self.write(call, Visible(what, value))
 
+    def printed(self, call: Call, stream: str, text: str) -> None:
+        """Add text on a stream; pieces of one line with nothing between them are one event."""
+        last = self.entries[-1] if self.entries else None
+        if last is not None and isinstance(last.operation, Visible) and last.actor == str(call.pid):
+            value = last.operation.value
+            if value.get("stream") == stream and not str(value["text"]).endswith("\n"):
+                self.entries.pop()
+                text = str(value["text"]) + text
+        self.visible(call, "printed", {"stream": stream, "text": text})
+
     def unmodelled(self, call: Call, reason: str) -> None:
         """Add that nobody knows what a call did to the folder."""
         self.write(call, Unmodelled(call.name, reason))

@@ -15,16 +15,18 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from types import FrameType
 
 import psutil
 
 from chaos.crash.recorder.calls import POSITIONS, TRACED
-from chaos.errors import NotAvailableError
+from chaos.errors import DeadlineError, NotAvailableError
 
 STRING_BYTES_MAX = 1 << 26  # More than any single write a program should make; a longer one is told as unmodelled.
 PROBE_LIMIT_S = 10
 KILL_LIMIT_S = 10
+KILL_AGAIN_S = 0.05
 PATIENCE = 2  # Interruptions that are handed on before the program is killed.
 
 
@@ -65,7 +67,7 @@ def run_traced(command: Sequence[str], trace: Path, folder: str | None = None) -
         try:
             return process.wait()
         finally:
-            _end(process)
+            end_traced(process)
 
 
 @contextmanager
@@ -77,9 +79,9 @@ def _handing_on(process: subprocess.Popen[bytes]) -> Iterator[None]:
         nonlocal count
         count += 1
         if count > PATIENCE:
-            _signal_traced(process, signal.SIGKILL)
+            signal_traced(process, signal.SIGKILL)
         elif not (number == signal.SIGINT and _terminal_told()):
-            _signal_traced(process, signal.Signals(number))
+            signal_traced(process, signal.Signals(number))
 
     before = {number: signal.signal(number, hand_on) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -97,8 +99,11 @@ def _terminal_told() -> bool:
         return False
 
 
-def _signal_traced(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    """Signal the programs that this strace runs (SIGKILL: with all their children)."""
+def signal_traced(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Signal the programs that this strace runs (SIGKILL: with all their children); strace then ends by itself.
+
+    strace is never killed: what it has not yet written of the trace would be lost.
+    """
     try:
         traced = psutil.Process(process.pid).children(recursive=number is signal.SIGKILL)
     except psutil.NoSuchProcess:
@@ -110,7 +115,16 @@ def _signal_traced(process: subprocess.Popen[bytes], number: signal.Signals) -> 
             continue
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        _signal_traced(process, signal.SIGKILL)
-        process.wait(KILL_LIMIT_S)
+def end_traced(process: subprocess.Popen[bytes]) -> None:
+    """Kill the programs that this strace runs, also one that it is just starting, and wait for its end.
+
+    Raises ``DeadlineError`` when it does not end.
+    """
+    limit = monotonic() + KILL_LIMIT_S
+    while process.poll() is None:
+        signal_traced(process, signal.SIGKILL)
+        try:
+            process.wait(KILL_AGAIN_S)
+        except subprocess.TimeoutExpired as error:
+            if monotonic() > limit:
+                raise DeadlineError("the end of strace", KILL_LIMIT_S, f"process {process.pid} alive") from error
