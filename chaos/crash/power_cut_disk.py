@@ -1,10 +1,9 @@
-"""A small real file system that can lose its power: an image, mounted where only this process and its children see it.
+"""A small real file system that can lose its power: an image, mounted where only this process sees it.
 
 * Runs in a mount namespace of its own, which ``power_cut`` makes: the mount goes with the last process in it, and the
   loop device with the mount. Nothing has to be undone by anybody.
-* The cut is the file system's own shutdown, without a flush of its log: what is in memory is gone, as if the power were.
-  Programs
-  are alive until then, and get I/O errors afterwards. Mounting again runs the file system's recovery.
+* The cut is the file system's own shutdown, without a flush of its log: what is in memory is gone, as without power.
+  Programs are alive until then, and get I/O errors afterwards. Mounting again is the recovery.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ def _streams() -> dict[str, str]:
 
 def _leads_to(number: int) -> str:
     try:
-        return os.readlink(f"/proc/self/fd/{number}")
+        return os.readlink(f"/proc/self/fd/{number}").removesuffix(" (deleted)")
     except OSError:
         return ""
 
