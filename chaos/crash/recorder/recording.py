@@ -36,6 +36,8 @@ def record(command: Sequence[str], folder: str = ".", ignored: Sequence[str] = (
     with tempfile.TemporaryDirectory(prefix=TRACE_PREFIX) as private:
         trace = Path(private, "trace")
         run_traced(command, trace)
+        if not trace.stat().st_size:
+            raise UsageError("a program that strace can run", repr(command[0]), "give its full path")
         result = translate_file(trace, start, before)
     recording = Recording(before, result.entries, root, tuple(command), result.exit_code, tuple(ignored))
     return compared(recording, scan(root, ignored))

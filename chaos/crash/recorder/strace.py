@@ -51,7 +51,7 @@ def command_line(strace: str, trace: Path, command: Sequence[str]) -> list[str]:
     """Return how to run ``command`` so that ``trace`` tells every call that counts, with every byte."""
     return [
         *(strace, "-f", "-q", "--seccomp-bpf", "-y", "-xx", "-a", "0", "-s", str(STRING_BYTES_MAX)),
-        *("--absolute-timestamps=format:unix,precision:ns"),
+        "--absolute-timestamps=format:unix,precision:ns",
         *("-e", f"trace={','.join(f'?{name}' for name in TRACED)}", "-e", f"raw={','.join(POSITIONS)}"),
         *("-o", str(trace), "--", *command),
     ]

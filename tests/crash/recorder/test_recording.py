@@ -135,3 +135,8 @@ def test_a_writer_that_is_sabotaged_has_fewer_syncs(tmp_path: Path) -> None:
 
     assert syncs("none") == 4
     assert syncs("no file sync") == syncs("no folder sync") == 2
+
+
+def test_a_program_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="expected a program that strace can run, found 'no-such-program'"):
+        recorded(tmp_path, "no-such-program")
