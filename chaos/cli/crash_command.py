@@ -77,7 +77,7 @@ def crash_command(*, log: Path, model_names: tuple[str, ...], check_line: str | 
         limits = Limits(states=int(str(total))) if total else Limits()
         keep = _Keeper(options["keep_bad"] if isinstance(options["keep_bad"], Path) else None, model)
         # To enumerate is quick beside starting a program for each state, and gives the time left.
-        count = sum(1 for _ in states_of(recording, model, limits))
+        count = min(limits.states, sum(1 for _ in states_of(recording, model, limits)))
         with _CheckProgress(model, console, count) as progress:
             heard = _Heard(progress, keep)
             chosen = Options(limits, jobs=int(str(options["jobs"])), heard=heard)

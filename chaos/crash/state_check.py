@@ -26,6 +26,8 @@ from chaos.verdict import Verdict
 Check = Callable[[Path, Sequence[Visible]], str]
 """Returns what is wrong with a folder after a crash, given what was visible before it; nothing when it is right."""
 
+Numbered = Iterator[tuple[int, CrashState]]
+
 BROKEN_KEPT_MAX = 1000  # Of states that break the check, so many are kept; the count goes on.
 AHEAD_PER_JOB = 2
 
@@ -111,15 +113,20 @@ def check_states(recording: Recording, model: Persistence, check: Check, options
     Raises ``UsageError`` when the check fails without any crash, ``OSError`` when a state cannot be made.
     """
     chosen = options or Options()
-    judgement, states = Judgement(model, doubts=recording.doubts), states_of(recording, model, chosen.limits)
+    states = states_of(recording, model, chosen.limits)
+    judgement = Judgement(model, doubts=recording.doubts)
     began = monotonic()
     with workshop(chosen.where) as place:
         _check_without_crash(recording, check, place)
-        for judged in _judged(states, recording, check, place, chosen):
+        # The enumeration looks at its limit between points of crash; here it is kept exactly.
+        numbered = islice(enumerate(states), chosen.limits.states)
+        for judged in _judged(numbered, recording, check, place, chosen):
             judgement.add(judged)
             chosen.heard(judged)
     judgement.took_s = monotonic() - began
     judgement.bounds_hit = list(states.bounds_hit)
+    if judgement.states == chosen.limits.states:
+        judgement.bounds_hit.append(f"stopped after {judgement.states} states")
     return judgement
 
 
@@ -144,22 +151,21 @@ def _check_without_crash(recording: Recording, check: Check, place: Path) -> Non
         raise UsageError("a check that holds without a crash", wrong, "mend the check; it says nothing about crashes")
 
 
-def _judged(states: CrashStates, recording: Recording, check: Check, place: Path, options: Options) -> Iterator[Judged]:
+def _judged(numbered: Numbered, recording: Recording, check: Check, place: Path, options: Options) -> Iterator[Judged]:
     if options.reads_only:
         changing = ChangingFolder(place / "state")
-        for number, state in enumerate(states):
+        for number, state in numbered:
             changing.show(state.contents)
             yield _answer(number, state, recording, check, changing.path)
     elif options.jobs == 1:
-        for number, state in enumerate(states):
+        for number, state in numbered:
             yield _in_own_folder(number, state, recording, check, place)
     else:
-        yield from _at_once(states, recording, check, place, options.jobs)
+        yield from _at_once(numbered, recording, check, place, options.jobs)
 
 
-def _at_once(states: CrashStates, recording: Recording, check: Check, place: Path, jobs: int) -> Iterator[Judged]:
+def _at_once(numbered: Numbered, recording: Recording, check: Check, place: Path, jobs: int) -> Iterator[Judged]:
     """Yield answers as they come; the enumeration runs only a little ahead of them."""
-    numbered = enumerate(states)
     with ThreadPoolExecutor(jobs, thread_name_prefix="crash-check") as pool:
         under_way: set[Future[Judged]] = set()
         try:

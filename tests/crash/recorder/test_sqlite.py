@@ -33,7 +33,7 @@ def test_sqlite_keeps_what_it_committed(tmp_path: Path, journal_mode: str, synch
 @pytest.mark.parametrize("journal_mode", ["delete", "wal"])
 def test_sqlite_without_syncs_is_found_to_lose_commits(tmp_path: Path, journal_mode: str) -> None:
     recording = recorded_sqlite(tmp_path / "db", journal_mode, "off")
-    judgement = check_states(recording, POSIX, committed_rows_are_there, Options(Limits(states=500)))
+    judgement = check_states(recording, POSIX, committed_rows_are_there, Options(Limits(100, 100)))
     assert judgement.verdict is Verdict.BROKEN
     losses = {"committed rows are lost", "the database is lost", "the database is damaged"}
     assert {judged.wrong for judged in judgement.counterexamples} <= losses
