@@ -148,6 +148,30 @@ class Server(Protocol):
         ...
 
 
+class Proxy(Protocol):
+    """A fault proxy between subject and server; toxics have Toxiproxy's names and attributes where it has them."""
+
+    async def add(self, kind: str, *, stream: str = "downstream", toxicity: float = 1.0, **attributes: Any) -> str:
+        """Let a toxic work from now on, in open connections too, and return its name."""
+        ...
+
+    async def fired(self, toxic: str, times: int = 1, *, limit_s: float = 20) -> None:
+        """Wait until a toxic has fired that often, and write that into the history. Raises ``OverdueError``."""
+        ...
+
+    async def remove(self, toxic: str) -> None:
+        """Take a toxic away; what it has done is written into the history."""
+        ...
+
+    async def go_down(self) -> None:
+        """Refuse connections, and close those that are open."""
+        ...
+
+    async def come_up(self) -> None:
+        """Listen again, at the same address."""
+        ...
+
+
 class Failpoint(Protocol):
     """A place in the subject's code where a fault waits for it."""
 
@@ -233,6 +257,10 @@ class World(Protocol):
         """Start the subject (with its earlier settings where none are given) and return it once it is ready."""
         ...
 
+    async def proxied(self) -> Proxy:
+        """Put a fault proxy between the subject and the server and return it; call it before the first start."""
+        ...
+
     def sample_reports(self, count: int) -> list[bytes]:
         """Return that many different reports with ids, drawn from the seed."""
         ...
@@ -245,9 +273,7 @@ class World(Protocol):
         """Return the id that a report carries."""
         ...
 
-    async def until(
-        self, ask: Callable[[], Awaitable[T]], holds: Callable[[T], bool], what: str, limit_s: float
-    ) -> T:
+    async def until(self, ask: Callable[[], Awaitable[T]], holds: Callable[[T], bool], what: str, limit_s: float) -> T:
         """Ask again and again until the answer is as wished, and return it. Raises ``OverdueError`` with the last."""
         ...
 

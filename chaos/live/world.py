@@ -17,6 +17,7 @@ from typing import Any
 
 from chaos.history import History
 from chaos.live.failpoints import Failpoints
+from chaos.live.fault_proxy import LiveProxy
 from chaos.live.process import ChildProcess
 from chaos.live.run_folder import RunFolder
 from chaos.live.server import LiveServer
@@ -66,6 +67,7 @@ class LiveWorld(WorldLooks):
         self.site = Site(folder.path, server.url, {})
         self._folder, self._watchdog = folder, watchdog
         self._children: list[ChildProcess] = []
+        self._proxy: LiveProxy | None = None
         self._log = folder.file("service.log")
 
     async def start(self, *, failpoints: Mapping[str, str] | None = None, **settings: Any) -> LiveService:
@@ -83,6 +85,14 @@ class LiveWorld(WorldLooks):
         await process.announced(START_LIMIT_S)
         operation.ok(pid=process.pid)
         return LiveService(process, self.subject, self.site, self.history, armed, places, self._draw)
+
+    async def proxied(self) -> LiveProxy:
+        """Put a fault proxy between the subject and the server and return it; call it before the first start."""
+        if self._proxy is None:
+            log, seed = self._folder.file("proxy.log"), self.seed.child("proxy").number
+            self._proxy = await LiveProxy.start(self._watchdog, log, self.history, self.server.url, seed)
+            self.site = replace(self.site, server_url=self._proxy.url)
+        return self._proxy
 
     async def stored_at_server(self) -> set[str]:
         """Return the ids of the reports that the server has stored."""
@@ -110,6 +120,8 @@ class LiveWorld(WorldLooks):
             for child in self._children:
                 stack.push_async_callback(child.close)
             self._children.clear()
+            if self._proxy is not None:
+                stack.push_async_callback(self._proxy.close)
 
     def _armed(self, specifications: Mapping[str, str]) -> Failpoints | None:
         if not specifications:

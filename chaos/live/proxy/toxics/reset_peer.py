@@ -1,0 +1,38 @@
+"""``reset_peer``: a TCP reset in the middle of the conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from chaos.live.proxy.steps import Place, Stage, Step, StepKind, Toxic
+from chaos.live.proxy.toxics.latency import Milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class ResetPeer(Toxic):
+    """Drop the first data that comes, and everything after it, and reset both ends ``timeout`` milliseconds later.
+
+    A unix socket knows no reset: there both ends are closed.
+    """
+
+    type: ClassVar[str] = "reset_peer"
+    timeout: Milliseconds = 0
+
+    def stage(self, place: Place) -> Stage:
+        """Return the stage that resets."""
+        return _Resetting(self.timeout / 1000, place)
+
+
+class _Resetting(Stage):
+    def __init__(self, timeout_s: float, place: Place) -> None:
+        self._timeout_s, self._place, self._has_begun = timeout_s, place, False
+
+    def take(self, step: Step) -> Sequence[Step]:
+        if step.kind is not StepKind.DATA:
+            return (step,)
+        if self._has_begun:
+            return ()
+        self._has_begun = True
+        return (Step(step.due + self._timeout_s, StepKind.RESET, fire=self._place.fire),)
