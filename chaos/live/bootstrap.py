@@ -20,7 +20,7 @@ from collections.abc import Sequence
 
 from chaos.errors import UsageError
 from chaos.live.failpoint_board import Board
-from chaos.live.failpoint_hooks import arm
+from chaos.live.failpoint_roads import arm
 from chaos.rules.failpoint_terms import parse_list, parse_target
 
 VARIABLE = "CHAOS_FAILPOINTS"

@@ -2,7 +2,9 @@
 
 * Target: ``package.module:Class.method#before@3``. ``#before`` (the default) is passed when the function is entered,
   ``#after`` when it has returned; a call that raises is not an after. ``@3`` is the third passing only, ``@3+`` that
-  and every later one; without it every passing counts.
+  and every later one; without it every passing counts. ``#line("text")`` is passed just before the one line of the
+  function whose source has that text. ``[task=upload-*]`` counts only what a task (outside of tasks: a thread) of such
+  a name does.
 * Terms: ``[chance%][times*]action[(arguments)]``, joined with ``->``, as gofail writes them. At each passing the first
   term acts that has not been used up and whose chance comes up: ``50%3*raise(OSError)->kill``.
 * Arguments are JSON, but an exception's name and an ``errno`` name are bare words: ``raise(OSError, ENOSPC)``.
@@ -24,7 +26,8 @@ from chaos.errors import UsageError
 GRAMMAR = "terms are [50%][3*]action[(arguments)], joined with ->"
 _TARGET = re.compile(
     r"(?P<module>[A-Za-z_]\w*(?:\.\w+)*):(?P<path>[A-Za-z_]\w*(?:\.\w+)*)"
-    r"(?:#(?P<moment>before|after))?(?:@(?P<first>[1-9]\d*)(?P<onwards>\+)?)?"
+    r'(?:#(?:(?P<moment>before|after)|line\((?P<line>"(?:[^"\\]|\\.)+")\)))?'
+    r"(?:@(?P<first>[1-9]\d*)(?P<onwards>\+)?)?(?:\[task=(?P<task>[^\]]+)\])?"
 )
 _TERM = re.compile(r"\s*(?:(?P<chance>\d+(?:\.\d+)?)%)?\s*(?:(?P<times>\d+)\*)?\s*(?P<action>[a-z]+)")
 _NAME = re.compile(r"\s*(?P<name>[A-Za-z_][\w.]*(?::[A-Za-z_]\w*)?)")
@@ -49,17 +52,23 @@ _ACTIONS: dict[str, tuple[int, int, tuple[type, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A place in a program, and which of its passings count: from ``first`` to ``last`` (None: to the end)."""
+    """A place in a program, and which of its passings count: from ``first`` to ``last`` (None: to the end).
+
+    With the moment ``line``, ``line`` is what the source line has; ``task`` is a pattern of names (empty: everybody).
+    """
 
     module: str
     path: str
     moment: str = "before"
     first: int = 1
     last: int | None = None
+    line: str = ""
+    task: str = ""
 
     def __str__(self) -> str:
+        moment = f"line({json.dumps(self.line, ensure_ascii=False)})" if self.line else self.moment
         window = "" if (self.first, self.last) == (1, None) else f"@{self.first}{'' if self.last else '+'}"
-        return f"{self.module}:{self.path}#{self.moment}{window}"
+        return f"{self.module}:{self.path}#{moment}{window}{f'[task={self.task}]' if self.task else ''}"
 
     def counts(self, passing: int) -> bool:
         """Return whether the terms apply to the passing of that number."""
@@ -83,7 +92,9 @@ def parse_target(text: str) -> Target:
         raise UsageError("a failpoint like package.module:Class.method#before", repr(text), "name it so")
     first = int(found["first"] or 1)
     last = first if found["first"] and not found["onwards"] else None
-    return Target(found["module"], found["path"], found["moment"] or "before", first, last)
+    line = json.loads(found["line"]) if found["line"] else ""
+    moment = "line" if line else found["moment"] or "before"
+    return Target(found["module"], found["path"], moment, first, last, line, found["task"] or "")
 
 
 def parse_terms(text: str) -> tuple[Term, ...]:
@@ -98,12 +109,14 @@ def parse_list(text: str) -> list[tuple[Target, str]]:
     """Return the failpoints in ``target=terms; target=terms`` with the text of their terms. Raises ``UsageError``."""
     found, place = [], 0
     while text[place:].strip():
-        name, equals, _ = text[place:].partition("=")
-        if not equals:
+        place += len(text[place:]) - len(text[place:].lstrip())
+        name = _TARGET.match(text, place)
+        begin = name.end() if name else place
+        if name is None or not text[begin:].lstrip(" ").startswith("="):
             raise _unexpected("target=terms", text, place)
-        begin = place + len(name) + 1
+        begin = text.index("=", begin) + 1
         _, place = _chain(text, begin)
-        found.append((parse_target(name), text[begin:place]))
+        found.append((parse_target(name[0]), text[begin:place]))
         if text[place : place + 1] not in ("", ";", "\n"):
             raise _unexpected("; or the end", text, place)
         place += 1
