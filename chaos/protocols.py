@@ -119,6 +119,18 @@ class Subject(Protocol):
         """Return the reports in one of ``folders``, read from the disk."""
         ...
 
+    def folder(self, site: Site, name: str) -> Path:
+        """Return one of ``folders`` as a path."""
+        ...
+
+    def config_path(self, site: Site) -> Path:
+        """Return the file that the subject reads its settings from."""
+        ...
+
+    def ipc_token(self, site: Site) -> str:
+        """Return what clients prove themselves with; the subject has been started by then."""
+        ...
+
     def failpoint(self, place: str) -> str:
         """Return the dotted Python name of a place that scenarios know by a word, such as ``"task:ping"``."""
         ...
@@ -145,30 +157,6 @@ class Server(Protocol):
 
     async def come_up(self) -> None:
         """Listen again at the same address."""
-        ...
-
-
-class Proxy(Protocol):
-    """A fault proxy between subject and server; toxics have Toxiproxy's names and attributes where it has them."""
-
-    async def add(self, kind: str, *, stream: str = "downstream", toxicity: float = 1.0, **attributes: Any) -> str:
-        """Let a toxic work from now on, in open connections too, and return its name."""
-        ...
-
-    async def fired(self, toxic: str, times: int = 1, *, limit_s: float = 20) -> None:
-        """Wait until a toxic has fired that often, and write that into the history. Raises ``OverdueError``."""
-        ...
-
-    async def remove(self, toxic: str) -> None:
-        """Take a toxic away; what it has done is written into the history."""
-        ...
-
-    async def go_down(self) -> None:
-        """Refuse connections, and close those that are open."""
-        ...
-
-    async def come_up(self) -> None:
-        """Listen again, at the same address."""
         ...
 
 
@@ -257,10 +245,6 @@ class World(Protocol):
         """Start the subject (with its earlier settings where none are given) and return it once it is ready."""
         ...
 
-    async def proxied(self) -> Proxy:
-        """Put a fault proxy between the subject and the server and return it; call it before the first start."""
-        ...
-
     def sample_reports(self, count: int) -> list[bytes]:
         """Return that many different reports with ids, drawn from the seed."""
         ...
@@ -320,10 +304,13 @@ def scenario(
     faults: Sequence[str],
     worlds: Sequence[WorldKind] = (WorldKind.LIVE,),
     limit_s: float = 60,
-) -> Callable[[Callable[[World], Awaitable[None]]], Scenario]:
-    """Make a scenario of a coroutine function; its name begins with the first property it proves."""
+) -> Callable[[Callable[[Any], Awaitable[None]]], Scenario]:
+    """Make a scenario of a coroutine function; its name begins with the first property it proves.
 
-    def make(play: Callable[[World], Awaitable[None]]) -> Scenario:
+    One for a single kind of world may ask for more than a ``World``: for that world's own class.
+    """
+
+    def make(play: Callable[[Any], Awaitable[None]]) -> Scenario:
         assert play.__doc__, f"{play.__name__} needs a sentence that says what happens"
         sentence = play.__doc__.strip().splitlines()[0]
         name = f"{proves[0]}/{play.__name__}"

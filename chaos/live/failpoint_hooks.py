@@ -55,7 +55,7 @@ class Hook:
         for term in self._terms:
             if term.action == "raise":
                 make_exception(*term.arguments)
-            elif term.action == "hang" and not awaits:
+            elif term.action in ("hang", "cling") and not awaits:
                 raise UsageError("a coroutine function to hang in", f"{self.target}, which is none", "use block")
             elif term.action == "pause" and not self._board.path:
                 raise UsageError("a runner that releases a pause", "none", "use block, or start through Failpoints")
@@ -85,6 +85,8 @@ class Hook:
             _block(term)
         elif term.action == "sleep":
             await _asyncio().sleep(term.arguments[0])
+        elif term.action == "cling":
+            await _cling()
         elif term.action == "hang":
             await _asyncio().get_running_loop().create_future()
         elif term.action == "pause":
@@ -185,6 +187,16 @@ def _block(term: Term) -> None:
 def _asyncio() -> Any:
     """Return asyncio, which a running coroutine has brought, and a program without coroutines need not load."""
     return importlib.import_module("asyncio")
+
+
+async def _cling() -> None:
+    """Wait for ever, and go on waiting whenever somebody cancels."""
+    asyncio = _asyncio()
+    while True:
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            continue
 
 
 async def _hung_up(descriptor: int) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from chaos.history import History
 from chaos.live.failpoints import Failpoint, Failpoints
-from chaos.live.process import ChildProcess
+from chaos.live.process_faults import ProcessFaults, Reins
 from chaos.protocols import Site, Subject
 from chaos.worlds.subject_calls import SubjectCalls
 from chaos.worlds.waiting import until
@@ -43,18 +43,23 @@ class LiveService(SubjectCalls):
 
     def __init__(
         self,
-        process: ChildProcess,
+        reins: Reins,
         subject: Subject,
         site: Site,
-        history: History,
         failpoints: Failpoints | None,
         places: Mapping[str, str],
         draw: Callable[[], bytes],
     ) -> None:
+        history = reins.history
         super().__init__(subject, site, history, draw)
-        self.process = process
+        self.process, self.faults = reins.process, ProcessFaults(reins)
         armed = failpoints if failpoints is not None else {}
         self._failpoints = {p: LiveFailpoint(p, armed[target], history) for p, target in places.items()}
+
+    @property
+    def ipc_token(self) -> str:
+        """Return what clients prove themselves with."""
+        return self._subject.ipc_token(self._site)
 
     def failpoint(self, place: str) -> LiveFailpoint:
         """Return the failpoint that the service was started with at that place."""

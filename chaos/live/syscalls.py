@@ -19,7 +19,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,9 +123,9 @@ class Syscalls:
         try:
             yield self
         finally:
-            if tracer.status is None:
+            with suppress(ProcessEndedError):  # It ends by itself when the process it traces has ended.
                 tracer.send(signal.SIGINT)  # It lets the process go before it ends; SIGKILL would not wait for that.
-                await tracer.exited(ATTACH_LIMIT_S)
+            await tracer.exited(ATTACH_LIMIT_S)
             await tracer.close()
 
     async def kill_after(

@@ -13,12 +13,14 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from chaos.history import History
 from chaos.live.failpoints import Failpoints
 from chaos.live.fault_proxy import LiveProxy
 from chaos.live.process import ChildProcess
+from chaos.live.process_faults import Reins
 from chaos.live.run_folder import RunFolder
 from chaos.live.server import LiveServer
 from chaos.live.service import LiveService
@@ -29,6 +31,16 @@ from chaos.worlds.looks import WorldLooks
 
 START_LIMIT_S = 30.0
 PROBE_LIMIT_S = 120.0
+COMPLAINTS = (
+    "exception was never retrieved",
+    "was never awaited",
+    "Task was destroyed but it is pending",
+    "Exception ignored in",
+    "Unhandled exception in event loop",
+    "Fatal error on transport",
+    "socket.send() raised exception",
+)
+"""What Python itself says of an exception that nobody took care of."""
 LOG_SHOWN_LINES = 400
 
 
@@ -67,6 +79,7 @@ class LiveWorld(WorldLooks):
         self.site = Site(folder.path, server.url, {})
         self._folder, self._watchdog = folder, watchdog
         self._children: list[ChildProcess] = []
+        self._started: ChildProcess | None = None
         self._proxy: LiveProxy | None = None
         self._log = folder.file("service.log")
 
@@ -82,9 +95,47 @@ class LiveWorld(WorldLooks):
         places = {place: self.subject.failpoint(place) for place in failpoints or {}}
         armed = self._armed({places[place]: terms for place, terms in (failpoints or {}).items()})
         process = await self._run(self.subject.start_line(self.site), armed)
+        self._started = process
         await process.announced(START_LIMIT_S)
         operation.ok(pid=process.pid)
-        return LiveService(process, self.subject, self.site, self.history, armed, places, self._draw)
+        reins = Reins(process, self._folder, self._watchdog, self.history)
+        return LiveService(reins, self.subject, self.site, armed, places, self._draw)
+
+    async def start_another(self, **settings: Any) -> str:
+        """Start one more on the same folders, which must end by itself; observe ``another`` and return what it said."""
+        site = replace(self.site, settings={**self.site.settings, **settings})
+        process = await self._run(self.subject.start_line(site), None, log="another.log")
+        status = await process.exited(START_LIMIT_S)
+        said = " ".join(process.log_tail())
+        self.history.observe("another", exit=str(status), said=said)
+        return said
+
+    async def aside(self, module: str, *arguments: str) -> ChildProcess:
+        """Run a Python module of the toolkit as a process of the world; its first line is to be JSON."""
+        line = StartLine(module, arguments, {})
+        return await self._run(line, None, log="aside.log")
+
+    def folder(self, name: str) -> Path:
+        """Return one of the subject's folders."""
+        return self.subject.folder(self.site, name)
+
+    def config_text(self) -> str:
+        """Return what is in the subject's configuration file now."""
+        return self.subject.config_path(self.site).read_text(encoding="utf-8", errors="replace")
+
+    def file(self, name: str) -> Path:
+        """Return the path of a file of the run; it need not exist."""
+        return self._folder.file(name)
+
+    def observe_remains(self) -> None:
+        """Observe ``remains``: what is left of the subject's processes and sockets, and what it said last."""
+        child = self._started
+        assert child is not None, "something was started before one looks at what remains of it"
+        survivors = [str(row) for row in child.survivors()]
+        socket = [path for path in [Path(self.subject.ipc_address(self.site))] if path.exists()]
+        ended = child.status is not None
+        said = "\n".join(child.log_tail(LOG_SHOWN_LINES))
+        self.history.observe("remains", ended=ended, processes=survivors, files=[str(p) for p in socket], said=said)
 
     async def proxied(self) -> LiveProxy:
         """Put a fault proxy between the subject and the server and return it; call it before the first start."""
@@ -111,11 +162,12 @@ class LiveWorld(WorldLooks):
 
     def log_text(self) -> str:
         """Return the end of what the subject logged."""
-        return "\n".join(self._children[-1].log_tail(LOG_SHOWN_LINES)) if self._children else ""
+        return "\n".join(self._started.log_tail(LOG_SHOWN_LINES)) if self._started else ""
 
     async def close(self) -> None:
         """End every process of the run with all its descendants. Idempotent; raises for what would not end."""
-        self.history.observe("log", text=self.log_text())
+        text = self.log_text()
+        self.history.observe("log", text=text, complaints=[line for line in text.splitlines() if _complains(line)])
         async with AsyncExitStack() as stack:
             for child in self._children:
                 stack.push_async_callback(child.close)
@@ -129,11 +181,11 @@ class LiveWorld(WorldLooks):
         name = f"start-{len(self._children)}"
         return Failpoints(self.site.folder, specifications, name=name, seed=self.seed.number)
 
-    async def _run(self, line: StartLine, failpoints: Failpoints | None) -> ChildProcess:
+    async def _run(self, line: StartLine, failpoints: Failpoints | None, *, log: str = "") -> ChildProcess:
         process = await ChildProcess.start(
             [sys.executable, "-m", line.module, *line.arguments],
             watchdog=self._watchdog,
-            log=self._log,
+            log=self._folder.file(log) if log else self._log,
             name=self.subject.name,
             env=line.environment,
             cwd=self.site.folder,
@@ -145,3 +197,7 @@ class LiveWorld(WorldLooks):
 
     def __repr__(self) -> str:
         return f"LiveWorld({self.subject.name}, {len(self._children)} processes, {self.history!r})"
+
+
+def _complains(line: str) -> bool:
+    return any(words in line for words in COMPLAINTS)

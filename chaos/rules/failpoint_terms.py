@@ -42,6 +42,7 @@ _ACTIONS: dict[str, tuple[int, int, tuple[type, ...]]] = {
     "sleep": (1, 1, _NUMBER),
     "block": (0, 1, _NUMBER),
     "hang": (0, 0, ()),
+    "cling": (0, 0, ()),
     "pause": (0, 0, ()),
     "kill": (0, 0, ()),
     "term": (0, 0, ()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chaos.protocols import Scenario
 from chaos.scenarios import (
+    c1_endings,
     c1_shutdown,
     c2_background_tasks,
     h1_save_before_send,
@@ -18,6 +19,7 @@ __all__ = ["all_scenarios"]
 
 _MODULES = (
     c1_shutdown,
+    c1_endings,
     c2_background_tasks,
     h1_save_before_send,
     h2_resources,

@@ -24,6 +24,17 @@ _FAILPOINTS = {
     "before_mark_sent": "pywats_reliability.store:ReportStore.mark_sent#before",
     "task:pending_queue": "pywats_reliability.pending_queue:AsyncPendingQueue.run#before",
     "task:ping": "pywats_reliability.client_service.rhythms:Rhythms.ask_for_a_sign_of_life#before",
+    "task:config_watcher": "pywats_reliability.config_file:ConfigWatcher.look#before",
+    "an_upload": "pywats_reliability.pending_queue:AsyncPendingQueue._upload#before",
+    "before_the_write": "pywats_reliability.store.batches:WritePlan._write#before",
+    "before_the_publish": "pywats_reliability.store.batches:WritePlan._publish#before",
+    "after_the_publish": "pywats_reliability.store.batches:WritePlan._publish#after",
+    "before_the_move": "pywats_reliability.store.batches:MovePlan._rename#before",
+    "after_the_move": "pywats_reliability.store.batches:MovePlan._rename#after",
+    "before_the_recovery": "pywats_reliability.store.reconciliation:Reconciliation._load#before",
+    "after_the_recovery": "pywats_reliability.store.reconciliation:Reconciliation.recover#after",
+    "closing_ipc": "pywats_reliability.ipc:AsyncIPCServer.close#after",
+    "closing_health": "pywats_reliability.health_server:HealthServer.close#after",
 }
 _EXITS = {EXIT_CLEAN: "clean", EXIT_FORCED: "forced", EXIT_FAILED: "failed"}
 
@@ -39,7 +50,7 @@ class ReferenceSubject:
 
     def start_line(self, site: Site) -> StartLine:
         """Write the configuration and return how to start the service."""
-        config = site.folder / "config.json"
+        config = self.config_path(site)
         config.write_text(json.dumps(self._settings(site)), encoding="utf-8")
         arguments = ("run", "--data", str(site.data), "--config", str(config))
         return StartLine("pywats_reliability", arguments, self._environment(site))
@@ -50,7 +61,7 @@ class ReferenceSubject:
 
     def client(self, site: Site, *, token: str | None = None) -> ReferenceClient:
         """Return a client as the command line uses it."""
-        secret = token or load_secret(secret_path("default", folder=_secrets(site)))
+        secret = token or self.ipc_token(site)
         return ReferenceClient(AsyncIPCClient(UnixAddress(Path(self.ipc_address(site))), secret=secret))
 
     def health_url(self, site: Site) -> str:
@@ -73,6 +84,18 @@ class ReferenceSubject:
             except FileNotFoundError:
                 continue
         return found
+
+    def folder(self, site: Site, name: str) -> Path:
+        """Return one of ``folders`` as a path."""
+        return site.data / name
+
+    def config_path(self, site: Site) -> Path:
+        """Return the service's configuration file."""
+        return site.folder / "config.json"
+
+    def ipc_token(self, site: Site) -> str:
+        """Return the secret that the service has made at its first start."""
+        return load_secret(secret_path("default", folder=_secrets(site))) or ""
 
     def failpoint(self, place: str) -> str:
         """Return the dotted name of a place. Raises ``UsageError``."""
