@@ -1,5 +1,4 @@
-"""The commands of ``pywats-chaos``: list, explain, run, verify, server, record, crash.
-"""The commands of ``pywats-chaos``: list, explain, run, verify, server, proxy.
+"""The commands of ``pywats-chaos``.
 
 Exit codes: 0 all that was asked held, 1 something is broken, 2 something asked for was not exercised, unknown or not
 available, 3 usage or environment, 130 interrupted.
@@ -19,8 +18,8 @@ from rich.console import Console
 from chaos.catalogue import catalogue, explanation
 from chaos.cli.campaign import Question, conduct, question_of, question_of_one
 from chaos.cli.crash_command import crash_command
-from chaos.cli.record_command import record_command
 from chaos.cli.proxy_command import proxy_command
+from chaos.cli.record_command import record_command
 from chaos.errors import ChaosError, UsageError
 from chaos.evidence import write_evidence
 from chaos.guarantees import guarantees, properties
