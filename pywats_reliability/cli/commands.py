@@ -18,6 +18,7 @@ from pywats_reliability.cli.config_commands import config_group
 from pywats_reliability.cli.connection import config_at, patiently, with_service
 from pywats_reliability.cli.converters_commands import converters_group
 from pywats_reliability.cli.doctor import doctor
+from pywats_reliability.cli.gui_command import gui
 from pywats_reliability.cli.import_command import import_folder
 from pywats_reliability.cli.options import BAD_INPUT, DEFAULT_DATA, FAILED, INTERRUPTED, complain, config_option
 from pywats_reliability.cli.process import run_service
@@ -65,7 +66,7 @@ def cli() -> None:
     """Keep test reports until a WATS server has them."""
 
 
-for command in (queue_group, config_group, converters_group, import_folder, doctor):
+for command in (queue_group, config_group, converters_group, import_folder, doctor, gui):
     cli.add_command(command)
 
 

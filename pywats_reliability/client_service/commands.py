@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pywats_reliability.client_service.queue_commands import QueueCommands
+from pywats_reliability.client_service.server_trial import try_server
 from pywats_reliability.config import ClientConfig
 from pywats_reliability.converter_pool import AsyncConverterPool
 from pywats_reliability.errors import ReportInvalidError, ServiceStoppingError, SettingTypeError
@@ -75,6 +76,7 @@ class Commands:
             "get_converters": self.get_converters,
             "start_converter": self.start_converter,
             "stop_converter": self.stop_converter,
+            "test_server": self.test_server,
         }
 
     async def get_status(self, _: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,6 +136,13 @@ class Commands:
         name = _converter_name(args)
         self._service.converters.stop_converter(name)
         return {"name": name, "wanted": False}
+
+    async def test_server(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask the server for its version, with ``settings`` (an object, may be empty) tried but not put in force."""
+        changes = args.get("settings", {})
+        if not isinstance(changes, dict):
+            raise SettingTypeError("settings", "an object of settings", "something else")
+        return await try_server(self._service.config, changes)
 
     def _require_running(self, operation: str) -> None:
         if not self._service.queue.is_accepting:

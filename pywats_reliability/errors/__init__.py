@@ -8,6 +8,13 @@
 from __future__ import annotations
 
 from pywats_reliability.errors.by_hand import ExportTargetError
+from pywats_reliability.errors.configurator import (
+    ActionOverdueError,
+    AnswerMalformedError,
+    GuiUnavailableError,
+    ProgramFailedError,
+    UploadFailedError,
+)
 from pywats_reliability.errors.converting import (
     ConversionError,
     ConversionTimeoutError,
@@ -66,6 +73,8 @@ from pywats_reliability.errors.settings import (
 )
 
 __all__ = [
+    "ActionOverdueError",
+    "AnswerMalformedError",
     "CleanupError",
     "ConfigError",
     "ConfigFileError",
@@ -75,6 +84,7 @@ __all__ = [
     "ConverterNotFoundError",
     "DiskError",
     "ExportTargetError",
+    "GuiUnavailableError",
     "IPCAddressError",
     "IPCAuthenticationError",
     "IPCCommandTimeoutError",
@@ -92,6 +102,7 @@ __all__ = [
     "IPCTimeoutError",
     "IPCUnknownCommandError",
     "ListenError",
+    "ProgramFailedError",
     "QueueCriticalError",
     "QueueFullError",
     "RecordUnreadableError",
@@ -110,5 +121,6 @@ __all__ = [
     "TaskNotFoundError",
     "UnknownSettingAttributeError",
     "UnknownSettingError",
+    "UploadFailedError",
     "described",
 ]

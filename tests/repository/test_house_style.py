@@ -26,7 +26,8 @@ LAYERS = {
         {"metrics", "converters"},
         {"queue_manager", "pending_queue", "converter_pool"},
         {"client_service"},
-        {"cli", "gui"},
+        {"gui"},
+        {"cli"},
         {"__init__", "__main__"},
     ],
     "chaos": [
