@@ -109,7 +109,6 @@ def _totals(outcome: Outcome) -> Text:
 _ALWAYS = (Verdict.HELD, Verdict.BROKEN)
 
 
-
 def show_catalogue(contents: Mapping[str, Any], console: Console) -> None:
     """Print what ``catalogue`` returns: properties with what proves them, then scenarios with their faults."""
     table = Table("property", "promise", "proven by", box=None, pad_edge=False, header_style="dim")

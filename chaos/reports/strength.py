@@ -1,0 +1,100 @@
+"""How strong a green result is: what was counted, and which failure rate that many runs exclude."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chaos.outcome import Fact, MutantResult, Outcome, RunResult
+
+SIMULATION = "sim"
+CONFIDENCE = 0.95
+SAMPLE_MIN = 20
+"""Fewer independent schedules than this exclude nothing worth saying."""
+
+
+@dataclass(frozen=True, slots=True)
+class Strength:
+    """What stands behind a verdict; ``excluded_one_in``: failures more frequent than one in that many are excluded."""
+
+    runs: int
+    schedules: int
+    crash_states: int
+    recoveries: int
+    faults_fired: int
+    marks: int
+    mutants: int
+    mutants_found: int
+    excluded_one_in: int | None
+
+
+def strength_of(runs: Sequence[RunResult], mutants: Sequence[MutantResult] = ()) -> Strength:
+    """Return what those runs and mutants amount to."""
+    return Strength(
+        runs=len(runs),
+        schedules=sum(run.stands_for for run in runs),
+        crash_states=_added(runs, Fact.CRASH_STATES),
+        recoveries=_added(runs, Fact.RECOVERIES),
+        faults_fired=sum(run.fired for run in runs),
+        marks=sum(sum(run.marks.values()) for run in runs),
+        mutants=len(mutants),
+        mutants_found=sum(mutant.found for mutant in mutants),
+        excluded_one_in=excluded_one_in(sum(run.stands_for for run in runs if run.world == SIMULATION)),
+    )
+
+
+def excluded_one_in(schedules: int) -> int | None:
+    """Return N such that a failure in more than one of N schedules would have shown itself with 95 % confidence.
+
+    Holds for schedules drawn independently that all held; None for too few.
+    """
+    if schedules < SAMPLE_MIN:
+        return None
+    rate = 1 - (1 - CONFIDENCE) ** (1 / schedules)
+    return int(1 / rate)
+
+
+def counted_words(strength: Strength) -> list[str]:
+    """Return the counts as words, the empty ones left out: ``["31,400 schedules", "118 live runs", …]``."""
+    counts = (
+        (strength.schedules, "schedule"),
+        (strength.crash_states, "crash state"),
+        (strength.recoveries, "recovery"),
+        (strength.faults_fired, "fault fired"),
+        (strength.marks, "mark reached"),
+    )
+    return [_counted(number, noun) for number, noun in counts if number]
+
+
+def total_words(outcome: Outcome) -> list[str]:
+    """Return what the whole campaign counted, as words."""
+    strength = strength_of(outcome.runs, outcome.mutants)
+    simulated = sum(run.stands_for for run in outcome.runs if run.world == SIMULATION)
+    live = sum(run.stands_for for run in outcome.runs if run.world == "live")
+    words = [
+        _counted(number, noun)
+        for number, noun in (
+            (simulated, "schedule"),
+            (strength.crash_states, "crash state"),
+            (live, "live run"),
+            (strength.faults_fired, "fault fired"),
+        )
+        if number
+    ]
+    if strength.mutants:
+        words.append(f"{strength.mutants_found} of {strength.mutants} mutants found")
+    if strength.excluded_one_in:
+        words.append(f"a failure more frequent than 1 in {strength.excluded_one_in:,} schedules is excluded (95 %)")
+    return words or ["0 runs"]
+
+
+PLURALS = {"fault fired": "faults fired", "recovery": "recoveries", "mark reached": "marks reached"}
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun if number == 1 else PLURALS.get(noun, noun + 's')}"
+
+
+def _added(runs: Sequence[RunResult], fact: Fact) -> int:
+    values = [run.facts[fact] for run in runs if fact in run.facts]
+    return int(sum(value for value in values if not isinstance(value, str)))
