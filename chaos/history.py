@@ -32,7 +32,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of a history. ``operation`` ties the end of an operation to its invocation (its index)."""
+    """One line of a history. ``operation`` ties the end of an operation to its invocation (its index).
+
+    ``time_ns`` is when it was written; ``at_ns`` in ``value`` is when it happened, where that became known later.
+    """
 
     index: int
     time_ns: int
@@ -89,6 +92,10 @@ class History:
         event = Event(len(self.events), self._now_ns() - self._start_ns, kind, name, value, operation)
         self.events.append(event)
         return event
+
+    def elapsed_ns(self, clock_ns: int) -> int:
+        """Return when a moment of the world's clock was, counted from the start of the run."""
+        return clock_ns - self._start_ns
 
     def invoke(self, name: str, **value: Any) -> Running:
         """Write that an operation begins and return the handle that writes its end."""

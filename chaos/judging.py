@@ -18,16 +18,18 @@ from chaos.history import History
 from chaos.protocols import Checker, Scenario, World, fault_names
 from chaos.verdict import Finding, Verdict
 
+EMPTY = ("", "[]", "{}", "None")
 LOOKED_BACK_MAX = 500
 """How many events back the moment of a violation is looked for: each costs one more judgement."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What kept a scenario from its end; ``is_overdue`` when the subject did not do in time what was waited for."""
+    """What kept a scenario from its end; ``overdue``: the subject did not do in time what was waited for."""
 
     words: str
-    is_overdue: bool = False
+    overdue: OverdueError | None = None
+    at_ns: int | None = None
 
 
 NO_FAILURE = Failure("")
@@ -44,7 +46,8 @@ async def told(scenario: Scenario, world: World, limit_s: float | None = None) -
     except TimeoutError as failure:
         return Failure(f"the scenario did not end within {limit_s:g} s: {said(failure)}")
     except OverdueError as failure:
-        return Failure(str(failure), is_overdue=True)
+        seen = world.history.observe("overdue", expected=failure.what, limit_s=failure.limit_s, seen=failure.seen)
+        return Failure(str(failure), failure, seen.time_ns)
     except Exception as failure:  # noqa: BLE001 - whatever a subject does to a scenario is a result, not a crash
         return Failure(said(failure))
     return NO_FAILURE
@@ -100,8 +103,9 @@ def _weakened(found: Finding, error: Failure, silent: Sequence[str], *, is_main:
     """Return the finding, but never as held when the run did not end or a fault did not fire."""
     if found.verdict is Verdict.BROKEN:
         return found
-    if error.is_overdue and is_main:
-        return replace(found, verdict=Verdict.BROKEN, found=error.words)
+    if (late := error.overdue) is not None and is_main:
+        expected, seen = f"{late.what} within {late.limit_s:g} s", "nothing" if late.seen in EMPTY else late.seen
+        return replace(found, verdict=Verdict.BROKEN, expected=expected, found=seen, at_ns=error.at_ns)
     if error.words:
         return replace(found, verdict=Verdict.UNKNOWN, found=error.words)
     if silent:

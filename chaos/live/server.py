@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from chaos.errors import ChaosError
 from chaos.history import History
 from chaos.live.process import ChildProcess
 from chaos.live.watchdog import Watchdog
 from chaos.live.wats_server import MODULE, Announcement, WatsServerClient
+from chaos.wats_server.events import EventKind
+from chaos.wats_server.traces import RequestTrace
 from chaos.worlds.server_calls import ServerCalls
 
 START_LIMIT_S = 20.0
+REQUESTS_TOLD_MAX = 400
+log = logging.getLogger(__name__)
 
 
 class LiveServer(ServerCalls):
@@ -56,6 +62,16 @@ class LiveServer(ServerCalls):
         """Return what the server knows of each report id."""
         return await self.control.deliveries()
 
+    async def tell_requests(self) -> None:
+        """Observe ``requests``: the newest ones, when each began and ended, and how; for the picture of the run."""
+        try:
+            traces = (await self.control.requests())[-REQUESTS_TOLD_MAX:]
+        except ChaosError as error:  # The picture of a run must not decide about it.
+            log.warning("the requests of this run are not told: %s", error)
+            return
+        told = [_told(trace, self._history) for trace in traces if trace.times_ns]
+        self._history.observe("requests", requests=told)
+
     async def close(self) -> None:
         """End the server's process."""
         await self.control.aclose()
@@ -63,3 +79,20 @@ class LiveServer(ServerCalls):
 
     def __repr__(self) -> str:
         return f"LiveServer({self.url}, {self._process!r})"
+
+
+def _told(trace: RequestTrace, history: History) -> dict[str, Any]:
+    """Return a request as the picture needs it: ok (a 2xx answer), failed (another), or unknown (none)."""
+    times_ns = [history.elapsed_ns(time_ns) for time_ns in trace.times_ns.values()]
+    is_answered = EventKind.ANSWERED in trace.times_ns and trace.status is not None
+    outcome = ("ok" if trace.status // 100 == 2 else "failed") if is_answered and trace.status else "unknown"
+    return {
+        "connection": trace.connection,
+        "name": f"{trace.method or '?'} {(trace.report_id or trace.path or '')[:8]}",
+        "outcome": outcome,
+        "start_ns": min(times_ns),
+        "end_ns": max(times_ns),
+        "status": trace.status,
+        "rule": trace.rule,
+        "report_id": trace.report_id,
+    }

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from chaos.history import Event, Kind
 from chaos.outcome import RunResult
+from chaos.reports.timeline import LOOKS, QUIET
 from chaos.verdict import Verdict
 
 EVENTS_MAX = 400
@@ -29,12 +30,12 @@ def nearest_diff(run: RunResult, runs: Sequence[RunResult]) -> str:
 
 def _said(run: RunResult) -> list[str]:
     """Return the events in words that two runs can have in common: no times, ids or pids."""
-    events = [event for event in run.history.events if event.name not in ("log", "settings")]
+    events = [event for event in run.history.events if event.name not in QUIET]
     return [_words(event) for event in events[:EVENTS_MAX]]
 
 
 def _words(event: Event) -> str:
-    if event.name == "folders":
+    if event.name in LOOKS:
         counts = Counter(str(copy["folder"]) for copy in event.value["reports"])
         return "folders: " + (", ".join(f"{name} {counts[name]}" for name in sorted(counts)) or "empty")
     if event.name == "deliveries":

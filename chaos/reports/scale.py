@@ -7,8 +7,11 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-SHARE_MAX = 0.14
-"""A pause that would take more of the width than this is cut short to it."""
+LONG_SHARE = 0.3
+"""A pause that takes more of the width than this is cut short …"""
+CUT_SHARE = 0.12
+"""… to this share of what is left without it."""
+CUTS_MAX = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +28,10 @@ class Scale:
     def __init__(self, times_ns: Sequence[int], end_ns: int) -> None:
         stops = sorted({0, *times_ns, max(end_ns, 1)})
         gaps = [after - before for before, after in itertools.pairwise(stops)]
-        limit = _limit(gaps)
-        self.pauses = tuple(
-            Pause(before, before + gap) for before, gap in zip(stops, gaps, strict=False) if gap > limit * 1.5
-        )
-        cut = {pause.start_ns for pause in self.pauses}
-        self._stops, self._places = stops, [0.0]
-        for before, gap in zip(stops, gaps, strict=False):
-            self._places.append(self._places[-1] + (limit if before in cut else gap))
+        drawn = _drawn(gaps)
+        pairs = list(zip(stops, gaps, drawn, strict=False))
+        self.pauses = tuple(Pause(before, before + gap) for before, gap, width in pairs if width < gap)
+        self._stops, self._places = stops, [0.0, *itertools.accumulate(drawn)]
         self._whole = self._places[-1] or 1.0
 
     def at(self, time_ns: int) -> float:
@@ -45,15 +44,17 @@ class Scale:
         return reached / self._whole
 
     def ticks(self, count: int) -> list[int]:
-        """Return about that many instants with round numbers, evenly spread in time between the pauses."""
+        """Return about that many instants with round numbers, and the ends of the pauses, in order."""
         end_ns = self._stops[-1]
+        ends = [pause.end_ns for pause in self.pauses]
         found: list[int] = []
-        place = -1.0
-        for time_ns in range(0, end_ns + 1, _round_step(end_ns, count * 4)):
+        for time_ns in sorted({*range(0, end_ns + 1, _round_step(end_ns, count * 8)), *ends}):
             inside = any(pause.start_ns < time_ns < pause.end_ns for pause in self.pauses)
-            if not inside and self.at(time_ns) - place >= 0.8 / count:
+            near = bool(found) and self.at(time_ns) - self.at(found[-1]) < 0.8 / count
+            if near and time_ns in ends and found[-1] not in ends:
+                found.pop()
+            if not inside and (not near or time_ns in ends):
                 found.append(time_ns)
-                place = self.at(time_ns)
         return found
 
     def __repr__(self) -> str:
@@ -66,13 +67,16 @@ def seconds(time_ns: int) -> str:
     return f"{text} s"
 
 
-def _limit(gaps: Sequence[int]) -> float:
-    """Return the longest gap that is drawn true to scale: those above it would take more than their share."""
-    limit = float(max(gaps, default=1))
-    for _ in range(8):
-        whole = sum(min(gap, limit) for gap in gaps)
-        limit = min(limit, max(whole * SHARE_MAX, 1.0))
-    return limit
+def _drawn(gaps: Sequence[int]) -> list[float]:
+    """Return how wide each gap is drawn: as it is, but for those that would leave too little for everything else."""
+    drawn = [float(gap) for gap in gaps]
+    for _ in range(CUTS_MAX):
+        longest = max(range(len(drawn)), key=drawn.__getitem__)
+        rest = sum(drawn) - drawn[longest]
+        if not rest or drawn[longest] <= LONG_SHARE * (rest + drawn[longest]):
+            break
+        drawn[longest] = rest * CUT_SHARE
+    return drawn
 
 
 def _round_step(span_ns: int, count: int) -> int:

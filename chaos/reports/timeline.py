@@ -22,7 +22,9 @@ from chaos.history import Event, History, Kind
 from chaos.outcome import DiskLook, RunResult
 
 DETAIL_CHARACTERS_MAX = 400
-QUIET = frozenset({"log", "settings"})
+CONNECTIONS_MAX = 6
+LOOKS = {"folders": "observed", "folders_at_end": "at the end"}
+QUIET = frozenset({"log", "settings", "requests"})
 """Observations that say nothing about a moment."""
 
 
@@ -116,6 +118,8 @@ def timeline_of(history: History) -> Timeline:
         _place(lanes, event)
     for operation in _operations(events):
         _lane(lanes, operation[0]).bars.append(_bar(operation, end_ns))
+    for name, bar in _requests(events):
+        lanes.setdefault(name, Lane(name, LaneKind.CONNECTION)).bars.append(bar)
     for life in _lives(events, end_ns):
         lanes.setdefault("service", Lane("service", LaneKind.PROCESS)).bars.append(life)
     for lane in lanes.values():
@@ -123,7 +127,9 @@ def timeline_of(history: History) -> Timeline:
     order = list(LaneKind)
     shown = [lane for lane in lanes.values() if lane.bars or lane.marks or lane.levels]
     ordered = sorted(shown, key=lambda lane: order.index(lane.kind))
-    times = tuple(sorted({event.time_ns for event in events if event.name not in QUIET}))
+    moments = {when_ns(event) for event in events if event.name not in QUIET}
+    moments |= {edge for _, bar in _requests(events) for edge in (bar.start_ns, bar.end_ns)}
+    times = tuple(sorted(moments))
     return Timeline(tuple(ordered), tuple(_bands(events, end_ns)), end_ns, times)
 
 
@@ -132,14 +138,20 @@ def looks_of(run: RunResult) -> tuple[DiskLook, ...]:
     if run.disk:
         return run.disk
     return tuple(
-        DiskLook(event.time_ns, "observed", dict(_files(event.value["reports"])))
-        for event in run.history.observed("folders")
+        DiskLook(event.time_ns, LOOKS[event.name], dict(_files(event.value["reports"])))
+        for event in run.history.events
+        if event.name in LOOKS
     )
+
+
+def when_ns(event: Event) -> int:
+    """Return when an event happened: for what became known later, that is before it was written."""
+    return int(event.value.get("at_ns", event.time_ns))
 
 
 def detail_of(value: Mapping[str, Any]) -> str:
     """Return what an event says, in one line that is not too long."""
-    words = ", ".join(f"{key} {_short(item)}" for key, item in value.items() if key != "lane")
+    words = ", ".join(f"{key} {_short(item)}" for key, item in value.items() if key not in ("lane", "at_ns"))
     return words if len(words) <= DETAIL_CHARACTERS_MAX else words[: DETAIL_CHARACTERS_MAX - 1] + "…"
 
 
@@ -172,7 +184,7 @@ def _place(lanes: dict[str, Lane], event: Event) -> None:
     """Put the event's mark or level on its lane; operations become bars elsewhere."""
     if event.name in QUIET or event.kind in (Kind.INVOKED, Kind.OK, Kind.FAILED, Kind.UNKNOWN):
         return
-    if event.name == "folders":
+    if event.name in LOOKS:
         counts = Counter(str(copy["folder"]) for copy in event.value["reports"])
         known = {lane.name for lane in lanes.values() if lane.kind is LaneKind.FOLDER}
         for folder in sorted(known | {f"{name}/" for name in (*counts, "pending", "sent")}):
@@ -180,7 +192,7 @@ def _place(lanes: dict[str, Lane], event: Event) -> None:
             lane.levels.append((event.time_ns, counts.get(folder.rstrip("/"), 0)))
         return
     title = f"{len(event.value['reports'])} delivered" if event.name == "deliveries" else event.name
-    _lane(lanes, event).marks.append(Mark(event.time_ns, event.kind, title, detail_of(event.value)))
+    _lane(lanes, event).marks.append(Mark(when_ns(event), event.kind, title, detail_of(event.value)))
 
 
 def _operations(events: Sequence[Event]) -> Iterator[tuple[Event, Event | None]]:
@@ -193,6 +205,16 @@ def _bar(operation: tuple[Event, Event | None], last_ns: int) -> Bar:
     outcome = str(end.kind) if end else str(Kind.UNKNOWN)
     detail = detail_of({**start.value, **(end.value if end else {})})
     return Bar(start.time_ns, end.time_ns if end else last_ns, outcome, start.name, detail, is_open=end is None)
+
+
+def _requests(events: Sequence[Event]) -> Iterator[tuple[str, Bar]]:
+    """Yield the requests that the server told of, with the lane of each: its connection, while those are few."""
+    items = [item for event in events if event.name == "requests" for item in event.value["requests"]]
+    connections = {item["connection"] for item in items}
+    for item in items:
+        lane = f"connection {item['connection']}" if len(connections) <= CONNECTIONS_MAX else "connections"
+        detail = detail_of({key: item[key] for key in ("status", "rule", "report_id") if item[key] is not None})
+        yield lane, Bar(item["start_ns"], item["end_ns"], item["outcome"], item["name"], detail)
 
 
 def _lives(events: Sequence[Event], last_ns: int) -> Iterator[Bar]:
@@ -215,8 +237,9 @@ def _bands(events: Sequence[Event], last_ns: int) -> Iterator[Band]:
         if event.kind is Kind.FAULT:
             until = next((later.time_ns for later in events[place + 1 :] if _ends_it(event, later)), None)
             can_last = event.name in ("process.kill", "power.loss", "server.down") or until is not None
-            end_ns = (last_ns if until is None else until) if can_last else event.time_ns
-            yield Band(event.time_ns, end_ns, event.name, detail_of(event.value))
+            start_ns = when_ns(event)
+            end_ns = (last_ns if until is None else until) if can_last else start_ns
+            yield Band(start_ns, end_ns, event.name, detail_of(event.value))
 
 
 def _ends_it(fault: Event, later: Event) -> bool:

@@ -198,7 +198,7 @@ def _moment(moment_ns: int | None, scale: Scale, height: int) -> Iterator[Markup
     anchor = "end" if scale.at(moment_ns) > 0.5 else "start"
     yield Markup(
         '<g class="item moment" data-t="{0}"><line x1="{1}" x2="{1}" y1="{2}" y2="{3}"/>'
-        '<text x="{1}" dx="{4}" y="{5}" text-anchor="{6}">broken from here: {7}</text><title>{8}</title></g>'
+        '<text x="{1}" dx="{4}" y="{5}" text-anchor="{6}">seen broken: {7}</text><title>{8}</title></g>'
     ).format(
         moment_ns,
         _x(scale, moment_ns),

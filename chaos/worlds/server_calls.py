@@ -64,7 +64,8 @@ class ServerCalls(ABC):
         """Write into the history what the server has done wrong since this was last called."""
         for event in await self.rules_fired(self._faults_until):
             detail = dict(event.detail)
-            self._history.fault(f"server.{detail.pop('action')}", report_id=event.report_id, **detail)
+            at_ns = self._history.elapsed_ns(event.time_ns)
+            self._history.fault(f"server.{detail.pop('action')}", report_id=event.report_id, at_ns=at_ns, **detail)
             self._faults_until = event.seq
 
     async def observe(self) -> None:

@@ -113,7 +113,8 @@ async def test_a_subject_that_is_overdue_has_broken_its_promise() -> None:
 
     result = await played(waiting, held)
     assert result.verdict is Verdict.BROKEN
-    assert result.findings[0].found == "expected the report at the server within 20 s, saw nothing"
+    (found,) = result.findings
+    assert (found.expected, found.found) == ("the report at the server within 20 s", "nothing")
 
 
 async def test_a_scenario_without_end_is_ended_at_its_limit() -> None:
