@@ -6,12 +6,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from chaos.guarantees import properties
 from chaos.history import Event
@@ -83,7 +84,7 @@ def to_html(outcome: Outcome, files: Sequence[Files] = ()) -> str:
 def _environment() -> Environment:
     loader = PackageLoader("chaos.reports", "page")
     page = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    page.filters |= {"duration": duration, "seconds": seconds, "detail": detail_of}
+    page.filters |= {"duration": duration, "seconds": seconds, "detail": detail_of, "prose": _prose}
     page.globals |= {
         "glyphs": GLYPHS,
         "world_titles": WORLD_TITLES,
@@ -96,6 +97,11 @@ def _environment() -> Environment:
 
 def _promises() -> Mapping[str, str]:
     return {part.id: part.promise for part in properties().values()}
+
+
+def _prose(text: str) -> Markup:
+    """Return a sentence in which `words` between backticks are code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped before
 
 
 def _text(name: str) -> Markup:

@@ -158,8 +158,10 @@ def _bar(bar: Bar, y: int, scale: Scale) -> Markup:
     )
     if scale.at(bar.end_ns) - scale.at(bar.start_ns) < 0.012 * len(bar.title):
         return shape
-    text = Markup('<text class="name" x="{}" dx="4" y="{}">{}</text>')
-    return shape + text.format(_x(scale, bar.start_ns), y + (9 if bar.outcome == "life" else 10), bar.title)
+    text = Markup('<text class="name {}" x="{}" dx="4" y="{}">{}</text>')
+    return shape + text.format(
+        bar.outcome, _x(scale, bar.start_ns), y + (9 if bar.outcome == "life" else 10), bar.title
+    )
 
 
 def _mark(mark: Mark, y: int, scale: Scale) -> Markup:
