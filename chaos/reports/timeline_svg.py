@@ -87,8 +87,8 @@ def _x(scale: Scale, time_ns: int) -> str:
     return f"{LEFT + scale.at(time_ns) * (RIGHT - LEFT):.2f}%"
 
 
-def _width(scale: Scale, start_ns: int, end_ns: int) -> str:
-    return f"{(scale.at(end_ns) - scale.at(start_ns)) * (RIGHT - LEFT):.2f}%"
+def _width(scale: Scale, start_ns: int, end_ns: int, *, least: float = 0.0) -> str:
+    return f"{max((scale.at(end_ns) - scale.at(start_ns)) * (RIGHT - LEFT), least):.2f}%"
 
 
 def _axis(scale: Scale, timeline: Timeline, height: int) -> Iterator[Markup]:
@@ -152,7 +152,7 @@ def _bar(bar: Bar, y: int, scale: Scale) -> Markup:
         bar.start_ns,
         _x(scale, bar.start_ns),
         y + (ROW_PX - 5 if bar.outcome == "life" else 1),
-        _width(scale, bar.start_ns, bar.end_ns),
+        _width(scale, bar.start_ns, bar.end_ns, least=0.15),  # One without any width would not be drawn at all.
         3 if bar.outcome == "life" else ROW_PX - 4,
         words,
     )
