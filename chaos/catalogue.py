@@ -37,8 +37,13 @@ def catalogue(scenarios: Sequence[Scenario]) -> dict[str, Any]:
     }
 
 
-def explanation(property_id: str, scenarios: Sequence[Scenario]) -> str:
-    """Return what the property promises and what puts it to the proof, as lines of text. Raises ``UsageError``."""
+def explanation(
+    property_id: str, scenarios: Sequence[Scenario], mutants: Sequence[tuple[str, str, str]] = ()
+) -> str:
+    """Return what the property promises and what puts it to the proof, as lines of text. Raises ``UsageError``.
+
+    ``mutants`` are the property, the name and the sentence of each.
+    """
     found = find_property(property_id)
     guarantee = next(g for g in guarantees() if g.id == found.guarantee_id)
     lines = [
@@ -53,4 +58,8 @@ def explanation(property_id: str, scenarios: Sequence[Scenario]) -> str:
         lines.append(f"             pywats-chaos run {story.name}")
     if not stories:
         lines.append("  scenario   none yet: not exercised")
+    mine = [(name, sentence) for part, name, sentence in mutants if part == found.id]
+    lines += [f"  mutant     {name}: {sentence}" for name, sentence in mine]
+    if not mine:
+        lines.append("  mutant     none yet: nothing shows that its proof can fail")
     return "\n".join(lines)

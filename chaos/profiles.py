@@ -18,15 +18,21 @@ REQUIRE = ("proven", "all")
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A named choice of properties, worlds and repetitions; ``require`` says what turns the campaign red."""
+    """A named choice of properties, worlds and repetitions.
+
+    ``require`` says what turns the campaign red, ``allow_unknown`` what may be unproven all the same. ``minutes``: go
+    on from new seeds until so much time has passed (0: once through).
+    """
 
     name: str
     properties: tuple[str, ...]
-    require: str
+    require: str | tuple[str, ...]
+    allow_unknown: tuple[str, ...]
     worlds: tuple[WorldKind, ...]
     repeat: int
     jobs: int
     seed: int
+    minutes: int
 
 
 def load_profile(name: str, project: Path) -> Profile:
@@ -78,14 +84,21 @@ def _profile(name: str, table: Mapping[str, Any]) -> Profile:
     for key in table:
         if key not in keys:
             raise UsageError(f"{where} with the keys {', '.join(keys)}", repr(key), "mend pyproject.toml")
-    for key in ("repeat", "jobs", "seed"):
-        if type(table[key]) is not int or table[key] < (0 if key == "seed" else 1):
+    for key in ("repeat", "jobs", "seed", "minutes"):
+        if type(table[key]) is not int or table[key] < (0 if key in ("seed", "minutes") else 1):
             raise UsageError(f"{where}: {key} as a whole number", repr(table[key]), "mend pyproject.toml")
-    if table["require"] not in REQUIRE:
-        raise UsageError(f"{where}: require as one of {', '.join(REQUIRE)}", repr(table["require"]), "mend it")
+    require = table["require"]
+    if require not in REQUIRE and not isinstance(require, list):
+        raise UsageError(f"{where}: require as one of {', '.join(REQUIRE)} or a list of ids", repr(require), "mend it")
     try:
         worlds = tuple(WorldKind(world) for world in table["worlds"])
     except ValueError as error:
         raise UsageError(f"{where}: worlds among {', '.join(WorldKind)}", str(error), "mend pyproject.toml") from error
-    chosen = property_ids(table["properties"])
-    return Profile(name, chosen, table["require"], worlds, table["repeat"], table["jobs"], table["seed"])
+    return Profile(
+        name,
+        property_ids(table["properties"]),
+        property_ids(require) if isinstance(require, list) else require,
+        property_ids(table["allow_unknown"]),
+        worlds,
+        **{key: table[key] for key in ("repeat", "jobs", "seed", "minutes")},
+    )

@@ -1,90 +1,135 @@
-"""One campaign: a plan played in the worlds this machine has, from the command line to an outcome."""
+"""One campaign: a plan played in the worlds this machine has, from a question to an outcome.
+
+* Whatever ends it (its last run, its time, Ctrl-C, SIGTERM, an error of ours), ``outcome`` has what had ended by then.
+* A campaign of many minutes plays round after round from new seeds, adds up what held, and saves itself as it goes; it
+  can go on from what was saved.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
-import platform
 import signal
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib import metadata
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from rich.console import Console
 from rich.text import Text
 
 from chaos.checkers import all_checkers
-from chaos.cli.display import LiveProgress, PlainProgress
-from chaos.guarantees import properties
-from chaos.live.world import open_live_world
-from chaos.outcome import Header, Outcome, RunResult, by_property
-from chaos.plan import Run, plan_runs, provable
-from chaos.profiles import Profile
-from chaos.protocols import OpenWorld, Scenario, Subject, WorldKind
+from chaos.cli.display import LiveProgress, LiveView, PlainProgress
+from chaos.cli.question import Question
+from chaos.cli.surroundings import header_of
+from chaos.cli.worlds import Worlds
+from chaos.errors import UsageError
+from chaos.folding import folded
+from chaos.outcome import Outcome, RunResult, by_property
+from chaos.plan import Run
+from chaos.protocols import Subject
+from chaos.reports.headline import title_line
 from chaos.runner import Listener, Runner
-from chaos.scenarios import all_scenarios
-from chaos.seed import Seed
+from chaos.verdict import Verdict
+
+SAVED_EVERY_S = 60.0
+ROUNDS = "rounds"
+Save = Callable[[Outcome], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What a campaign is to find out. ``asked`` are the properties that must hold; ``shown`` those it speaks of."""
+class Campaign:
+    """Conducts one campaign; ``earlier`` is what an interrupted one had found, ``save`` keeps what there is."""
 
-    profile: str
-    runs: Sequence[Run]
-    shown: tuple[str, ...]
-    asked: tuple[str, ...]
-    jobs: int
-    seed: int
+    def __init__(
+        self,
+        question: Question,
+        subject: Subject,
+        worlds: Worlds,
+        *,
+        earlier: Outcome | None = None,
+        save: Save | None = None,
+    ) -> None:
+        self._question, self._worlds, self._save = question, worlds, save
+        self.header = header_of(question, subject)
+        self._results: list[RunResult] = list(earlier.runs) if earlier else []
+        self._rounds = int(earlier.header.limits.get(ROUNDS, 0)) if earlier else 0
+        self._took_before_s = earlier.took_s if earlier else 0.0
+        self._began = self._saved_at = time.monotonic()
+        self._runner: Runner | None = None
+        self._interrupted = True
+        if earlier:
+            self._refuse_other(earlier)
 
+    def __repr__(self) -> str:
+        return f"Campaign({self._question.profile}, {len(self._results)} results, {self._rounds} rounds ended)"
 
-def question_of(profile: Profile, chosen: Sequence[str], seed: int | None) -> Question:
-    """Return what ``profile`` asks, narrowed to the properties in ``chosen`` (all if empty)."""
-    start = profile.seed if seed is None else seed
-    stories = all_scenarios()
-    shown = tuple(p for p in profile.properties if not chosen or p in chosen)
-    proven = provable(stories, profile.worlds)
-    asked = shown if chosen or profile.require == "all" else tuple(p for p in shown if p in proven)
-    runs = plan_runs(stories, properties=shown, worlds=profile.worlds, seed=Seed(start), repeat=profile.repeat)
-    return Question(profile.name, runs, shown, asked, profile.jobs, start)
+    def conduct(self, console: Console, *, is_one: bool = False) -> None:
+        """Play everything, showing progress on ``console``; Ctrl-C ends it early and properly."""
+        console.print(Text(title_line(self.header), style="bold"), soft_wrap=True)
+        with contextlib.ExitStack() as stack:
+            display: Listener = PlainProgress(console, len(self._due(0)))
+            if console.is_terminal:
+                total = 0 if self._question.minutes else len(self._due(0))
+                live = LiveView(console) if is_one else LiveProgress(console, total)
+                display = stack.enter_context(live)
+            self._interrupted = self._played(display)
 
+    def outcome(self) -> Outcome:
+        """Return what is known by now."""
+        question = self._question
+        running = self._runner.results if self._runner else []
+        results = [*self._results, *running]
+        order = {(run.scenario.name, run.seed.number): place for place, run in enumerate(question.runs)}
+        ordered = tuple(
+            sorted(results, key=lambda r: (r.scenario, r.world, order.get((r.scenario, r.seed), 0), r.seed))
+        )
+        told = by_property(question.shown, question.asked, ordered, excused=question.excused)
+        took_s = self._took_before_s + time.monotonic() - self._began
+        header = self.header
+        if question.minutes:
+            header = replace(header, limits={**header.limits, ROUNDS: float(self._rounds)})
+        return Outcome(header, told, ordered, took_s, interrupted=self._interrupted)
 
-def question_of_one(story: Scenario, world: WorldKind, seed: int) -> Question:
-    """Return the question that one scenario answers."""
-    order = tuple(p for p in properties() if p in story.proves)
-    return Question("one scenario", [Run(story, world, Seed(seed))], order, order, 1, seed)
+    def _played(self, display: Listener) -> bool:
+        """Play round after round; return whether SIGINT or SIGTERM ended it early. Every world is left properly."""
+        ends_at = self._began + self._question.minutes * 60 - self._took_before_s
+        while self._rounds == 0 or (self._question.minutes and time.monotonic() < ends_at):
+            runs = self._due(self._rounds)
+            self._runner = Runner(
+                self._worlds.opened,
+                all_checkers(),
+                jobs=self._question.jobs,
+                listener=display,
+                players=self._worlds.players,
+            )
+            if _executed(self._runner, runs):
+                return True
+            self._rounds += 1
+            self._results += self._runner.results
+            self._runner = None
+            if not self._question.minutes:
+                return False
+            self._keep()
+        return False
 
+    def _due(self, round_number: int) -> list[Run]:
+        """Return the runs of a round that have not ended yet (in a campaign that this one goes on from)."""
+        question = self._question
+        runs = question.runs if round_number == 0 else question.again(round_number)
+        done = {(r.scenario, r.world, r.seed) for r in self._results if r.verdict is not Verdict.UNKNOWN}
+        return [run for run in runs if (run.scenario.name, str(run.world), run.seed.number) not in done]
 
-def header_of(question: Question, subject: Subject) -> Header:
-    """Return what identifies this campaign."""
-    version = metadata.version("pywats-reliability")
-    system = f"{platform.system()} {platform.release()}"
-    return Header(version, subject.name, question.profile, platform.python_version(), system, question.seed)
+    def _keep(self) -> None:
+        self._results = folded(self._results)
+        if self._save and time.monotonic() - self._saved_at >= SAVED_EVERY_S:
+            self._save(self.outcome())
+            self._saved_at = time.monotonic()
 
-
-def conduct(question: Question, subject: Subject, console: Console) -> Outcome:
-    """Play the runs, showing progress on ``console``, and return the outcome; Ctrl-C ends it with what there is."""
-    header = header_of(question, subject)
-    console.print(Text(title_line(header), style="bold"), soft_wrap=True)
-    worlds: dict[WorldKind, OpenWorld] = {WorldKind.LIVE: functools.partial(open_live_world, subject)}
-    began = time.monotonic()
-    with contextlib.ExitStack() as stack:
-        total = len(question.runs)
-        display: Listener = PlainProgress(console, total)
-        if console.is_terminal:
-            display = stack.enter_context(LiveProgress(console, total))
-        runner = Runner(worlds, all_checkers(), jobs=question.jobs, listener=display)
-        interrupted = _executed(runner, question.runs)
-    return _outcome(header, question, runner.results, time.monotonic() - began, interrupted=interrupted)
-
-
-def title_line(header: Header) -> str:
-    """Return the line that opens every report."""
-    python = f"Python {header.python}"
-    parts = (header.subject, f"profile {header.profile}", python, header.platform, f"seed {header.seed}")
-    return f"pywats-reliability {header.version} · " + " · ".join(parts)
+    def _refuse_other(self, earlier: Outcome) -> None:
+        for key in ("version", "subject", "profile", "seed", "shard"):
+            ours, theirs = getattr(self.header, key), getattr(earlier.header, key)
+            if ours != theirs:
+                advice = "resume with the same question, or name another --out"
+                raise UsageError(f"a campaign of {key} {ours!r} to go on from", repr(theirs), advice)
 
 
 def _executed(runner: Runner, runs: Sequence[Run]) -> bool:
@@ -102,12 +147,3 @@ def _executed(runner: Runner, runs: Sequence[Run]) -> bool:
         return False
 
     return asyncio.run(until_signal())
-
-
-def _outcome(
-    header: Header, question: Question, results: Sequence[RunResult], took_s: float, *, interrupted: bool
-) -> Outcome:
-    order = {(run.scenario.name, run.seed.number): place for place, run in enumerate(question.runs)}
-    ordered = tuple(sorted(results, key=lambda r: (r.scenario, order.get((r.scenario, r.seed), 0))))
-    told = by_property(question.shown, question.asked, ordered)
-    return Outcome(header, told, ordered, took_s, interrupted=interrupted)

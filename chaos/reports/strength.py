@@ -57,7 +57,7 @@ def excluded_one_in(schedules: int) -> int | None:
 def counted_words(strength: Strength) -> list[str]:
     """Return the counts as words, the empty ones left out: ``["31,400 schedules", "118 live runs", …]``."""
     counts = (
-        (strength.schedules, "schedule"),
+        (strength.schedules, "run"),
         (strength.crash_states, "crash state"),
         (strength.recoveries, "recovery"),
         (strength.faults_fired, "fault fired"),

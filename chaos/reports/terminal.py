@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -10,7 +10,13 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from chaos.outcome import Outcome, PropertyResult
+from chaos.outcome import ChangeKind, ExitCode, Outcome, PropertyResult, RunResult
+from chaos.reports.evidence_json import absences
+from chaos.reports.headline import counts_line, duration, headline
+from chaos.reports.matrix import WORLD_TITLES, matrix, worlds_of
+from chaos.reports.scale import seconds
+from chaos.reports.strength import total_words
+from chaos.reports.timeline_text import legend, timeline_text
 from chaos.verdict import Verdict
 
 WIDTH_MAX = 120
@@ -21,39 +27,73 @@ STYLES: Mapping[Verdict, str] = {
     Verdict.NOT_EXERCISED: "dim",
     Verdict.NOT_AVAILABLE: "magenta",
 }
+CHANGED: Mapping[ChangeKind, str] = {
+    ChangeKind.WORSE: "bold red",
+    ChangeKind.WEAKER: "red",
+    ChangeKind.SLOWER: "yellow",
+    ChangeKind.BETTER: "green",
+}
+FEW, PICTURES_MAX = 12, 5
 
 
-def show_outcome(outcome: Outcome, titles: Mapping[str, str], promises: Mapping[str, str], console: Console) -> None:
-    """Print the whole outcome: proven properties, what broke or is unproven, the totals.
+def show_outcome(outcome: Outcome, promises: Mapping[str, str], console: Console) -> None:
+    """Print the whole outcome: the guarantees by world, what broke or is unproven with its picture, the totals.
 
-    ``titles`` are the guarantees by id, ``promises`` the properties' texts by id.
+    ``promises`` are the properties' texts by id.
     """
-    proven = [result for result in outcome.properties if result.findings]
-    console.print(_guarantees(outcome, titles, console.width))
-    if proven:
-        console.print(_properties(proven, promises, console.width))
-    for result in outcome.properties:
-        if result.findings and result.verdict is not Verdict.HELD:
-            console.print(_story(result, promises[result.property_id]))
+    spoken = [result for result in outcome.properties if result.findings]
+    console.print(_guarantees(outcome, console.width))
+    if len(spoken) <= FEW:
+        console.print(_properties(spoken, promises, console.width))
+    shown: set[int] = set()
+    for result in _reddest_first(spoken):
+        console.print(_story(result, promises[result.property_id]))
+        run = result.worst[0] if result.worst else None
+        if run is not None and id(run) not in shown and run.history.events and len(shown) < PICTURES_MAX:
+            console.print(_picture(run, console.width))
+            shown.add(id(run))
     console.print(_totals(outcome))
 
 
-def _guarantees(outcome: Outcome, titles: Mapping[str, str], width: int) -> Table:
+def _reddest_first(results: Sequence[PropertyResult]) -> list[PropertyResult]:
+    order = (Verdict.BROKEN, Verdict.UNKNOWN, Verdict.NOT_EXERCISED, Verdict.NOT_AVAILABLE)
+    return sorted((r for r in results if r.verdict in order), key=lambda result: order.index(result.verdict))
+
+
+def _guarantees(outcome: Outcome, width: int) -> Table:
+    worlds = [world for world in worlds_of(outcome) if any(run.world == world for run in outcome.runs)]
     table = Table(box=None, pad_edge=False, header_style="dim", width=min(width, WIDTH_MAX))
     table.add_column("guarantee", no_wrap=True, width=9)
     table.add_column("", no_wrap=True, overflow="ellipsis", ratio=1)
     table.add_column("properties", no_wrap=True, width=15)
     table.add_column("", no_wrap=True, width=10)
-    for guarantee_id, title in titles.items():
-        results = [r for r in outcome.properties if r.property_id.partition(".")[0] == guarantee_id]
-        if not results:
-            continue
-        held = sum(r.verdict is Verdict.HELD for r in results)
-        table.add_row(guarantee_id, escape(title), _bar(results), f"{held}/{len(results)} held")
+    for world in worlds:
+        table.add_column(
+            WORLD_TITLES.get(world, world), no_wrap=True, width=max(len(WORLD_TITLES.get(world, world)), 10)
+        )
+    if outcome.mutants:
+        table.add_column("mutants", no_wrap=True, width=12)
+    for block in matrix(outcome):
+        results = [row.result for row in block.rows]
+        cells = [_in_world(results, world) for world in worlds]
+        if outcome.mutants:
+            found = sum(row.strength.mutants_found for row in block.rows)
+            tried = sum(row.strength.mutants for row in block.rows)
+            cells.append(Text(f"{found}/{tried} found" if tried else "–", "green" if found == tried else "bold red"))
+        title = escape(block.guarantee.title)
+        table.add_row(block.guarantee.id, title, _bar(results), f"{block.held}/{len(results)} held", *cells)
     return table
 
 
-def _bar(results: list[PropertyResult]) -> Text:
+def _in_world(results: Sequence[PropertyResult], world: str) -> Text:
+    """Return how many of the properties held there, of those that a run there spoke of."""
+    parts = [part for result in results if (part := result.within(world)).findings]
+    worst = next((v for v in STYLES if v is not Verdict.HELD and any(p.verdict is v for p in parts)), Verdict.HELD)
+    held = sum(part.verdict is Verdict.HELD for part in parts)
+    return Text(f"{held}/{len(parts)} held" if parts else "–", STYLES[worst] if parts else "dim")
+
+
+def _bar(results: Sequence[PropertyResult]) -> Text:
     bar = Text()
     for result in results:
         filled = result.verdict is not Verdict.NOT_EXERCISED or result.findings
@@ -61,18 +101,17 @@ def _bar(results: list[PropertyResult]) -> Text:
     return bar
 
 
-def _properties(results: list[PropertyResult], promises: Mapping[str, str], width: int) -> Table:
+def _properties(results: Sequence[PropertyResult], promises: Mapping[str, str], width: int) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", width=min(width, WIDTH_MAX))
     table.add_column("property", no_wrap=True, width=9)
     table.add_column("", no_wrap=True, overflow="ellipsis", ratio=1)
     table.add_column("verdict", no_wrap=True, width=13)
-    table.add_column("runs", justify="right", no_wrap=True, width=4)
+    table.add_column("runs", justify="right", no_wrap=True, width=6)
     table.add_column("faults", justify="right", no_wrap=True, width=6)
     for result in results:
-        runs = len({id(run) for run, _ in result.findings})
         verdict = Text(str(result.verdict), STYLES[result.verdict])
         promise = escape(promises[result.property_id])
-        table.add_row(result.property_id, promise, verdict, str(runs), f"{result.faults_fired:,}")
+        table.add_row(result.property_id, promise, verdict, f"{result.schedules:,}", f"{result.faults_fired:,}")
     return table
 
 
@@ -84,29 +123,41 @@ def _story(result: PropertyResult, promise: str) -> RenderableType:
     rows = Table(box=None, show_header=False, padding=(0, 2), pad_edge=True)
     rows.add_row("expected", escape(finding.expected))
     rows.add_row("found", escape(finding.found))
-    if run.error and run.error != finding.found:
+    if finding.at_ns is not None:
+        rows.add_row("seen", f"{seconds(finding.at_ns)} after the start of the run")
+    if run.plan:
+        rows.add_row("smallest", escape(run.plan))
+    if run.error and finding.found not in run.error and run.error != finding.found:
         rows.add_row("run", escape(run.error))
     if finding.hint:
         rows.add_row("cause?", escape(finding.hint))
-    rows.add_row("replay", Text(run.replay, "bold"))
+    rows.add_row("replay", Text(run.replay, "bold", no_wrap=True, overflow="fold"))
     return Group(head, rows)
 
 
+def _picture(run: RunResult, width: int) -> RenderableType:
+    bad = (finding.at_ns for finding in run.findings if finding.verdict is Verdict.BROKEN)
+    moment_ns = next((at_ns for at_ns in bad if at_ns is not None), None)
+    return Group("", *timeline_text(run.history, min(width, WIDTH_MAX), moment_ns=moment_ns), legend())
+
+
 def _totals(outcome: Outcome) -> Text:
-    counts = {verdict: outcome.count(verdict) for verdict in Verdict}
-    words = [f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict] or verdict in _ALWAYS]
-    fired = sum(sum(run.faults_fired.values()) for run in outcome.runs)
-    minutes, seconds = divmod(round(outcome.took_s), 60)
-    text = Text(f"\n{len(outcome.properties)} properties: " + ", ".join(words), "bold")
-    text.append(f"\n{len(outcome.runs)} runs · {fired:,} faults fired · {minutes} min {seconds} s", "default")
+    style = "bold green" if outcome.exit_code is ExitCode.HELD else "bold red"
+    text = Text.assemble("\n", (headline(outcome), style), f"\n{counts_line(outcome)}")
+    for absence in absences(outcome):
+        ids = " ".join(absence["properties"])
+        text.append(f"\nnot available here ({ids}): {absence['what']}: {absence['reason']}", "magenta")
+    for change in outcome.changes:
+        allowed = " (allowed)" if change.allowed else ""
+        text.append(
+            f"\n{change.kind}{allowed}: {change.subject}: {change.before} → {change.after}", CHANGED[change.kind]
+        )
+    text.append(f"\n{' · '.join(total_words(outcome))} · {duration(outcome.took_s)}", "default")
     if outcome.interrupted:
         text.append("\ninterrupted: what had ended by then is shown", "yellow")
     for note in outcome.notes:
         text.append(f"\n{note}", "default")
     return text
-
-
-_ALWAYS = (Verdict.HELD, Verdict.BROKEN)
 
 
 def show_catalogue(contents: Mapping[str, Any], console: Console) -> None:

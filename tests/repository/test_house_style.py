@@ -40,7 +40,7 @@ LAYERS = {
         {"sim", "live", "faults", "checkers", "reports"},
         {"crash", "experiment"},
         {"subjects", "scenarios", "mutants"},
-        {"plan", "catalogue", "profiles", "evidence"},
+        {"plan", "catalogue", "profiles", "evidence", "shards", "baseline", "folding"},
         {"runner"},
         {"shrink", "sweep", "determinism", "corpus"},
         {"explore"},

@@ -1,0 +1,60 @@
+"""``pywats-chaos run``: play one scenario, watch it, and hear what it proves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from chaos.cli import shared_options
+from chaos.cli.campaign import Campaign
+from chaos.cli.question import question_of_one
+from chaos.cli.worlds import worlds_for
+from chaos.errors import UsageError
+from chaos.evidence import write_evidence
+from chaos.plan import find_scenario
+from chaos.protocols import WorldKind
+from chaos.scenarios import all_scenarios
+from chaos.subjects import find_subject
+
+WORLDS = click.Choice([str(kind) for kind in WorldKind])
+SEED = 20261123
+
+
+@click.command()
+@click.argument("scenario")
+@click.option("--world", type=WORLDS, default=None, help="Where to play it (default: its first world).")
+@shared_options.seed
+@shared_options.subject
+@shared_options.as_json
+@click.option("--history", "show_history", is_flag=True, help="Print the events of the run as well.")
+@shared_options.out(default=None)
+def run(
+    *,
+    scenario: str,
+    world: str | None,
+    seed: int | None,
+    subject_name: str,
+    as_json: bool,
+    show_history: bool,
+    out: Path | None,
+) -> int:
+    """Play one scenario and say what it proves; in a terminal its lanes, queue and faults are shown as it goes."""
+    story = find_scenario(all_scenarios(), scenario)
+    where = WorldKind(world) if world else story.worlds[0]
+    if where not in story.worlds:
+        raise UsageError(f"a world of {story.name}: {', '.join(story.worlds)}", str(where), "choose one of those")
+    subject = find_subject(subject_name)
+    console = Console(stderr=as_json)
+    campaign = Campaign(question_of_one(story, where, SEED if seed is None else seed), subject, worlds_for(subject))
+    try:
+        campaign.conduct(console, is_one=True)
+    finally:
+        outcome = campaign.outcome()
+        if out:
+            write_evidence(outcome, out)
+    shared_options.show(outcome, console, as_json=as_json)
+    if show_history:
+        click.echo("".join(result.history.to_lines() for result in outcome.runs), err=as_json, nl=False)
+    return outcome.exit_code

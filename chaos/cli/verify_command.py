@@ -1,0 +1,99 @@
+"""``pywats-chaos verify``: prove the guarantees, and leave the evidence at every exit."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from chaos.baseline import compared
+from chaos.cli import shared_options
+from chaos.cli.campaign import Campaign
+from chaos.cli.question import Gate, Question, part_of, question_of
+from chaos.cli.worlds import worlds_for
+from chaos.errors import UsageError
+from chaos.evidence import DOCUMENT, read_evidence, tell_ci, write_evidence
+from chaos.outcome import Outcome
+from chaos.profiles import load_profile
+from chaos.reports.junit import write_junit
+from chaos.shards import Shard
+from chaos.subjects import find_subject
+
+
+@click.command()
+@click.option("--property", "chosen", multiple=True, metavar="ID", help="Only this property or guarantee; repeatable.")
+@click.option(
+    "--profile", "profile_name", default="ci", show_default=True, help="quick, ci, release, soak or your own."
+)
+@shared_options.seed
+@shared_options.subject
+@click.option("--require", multiple=True, metavar="IDS", help="What must hold, such as C1,C2 (default: the profile's).")
+@click.option("--allow-unknown", multiple=True, metavar="IDS", help="What may be unproven all the same, such as H2.1.")
+@click.option("--against", type=click.Path(path_type=Path), help="Earlier evidence: worse or weaker turns it red.")
+@click.option("--allow-weaker", multiple=True, metavar="IDS", help="What may be worse or weaker than before.")
+@click.option("--shard", metavar="I/N", help="Play only part I of N; `merge` puts the evidence together.")
+@click.option("--minutes", type=click.FloatRange(min=0), default=None, help="Go on from new seeds for so long.")
+@click.option("--resume", is_flag=True, help="Go on where the campaign in --out was interrupted.")
+@shared_options.as_json
+@click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="Write JUnit XML to this file, too.")
+@shared_options.out(default=shared_options.OUT)
+def verify(*, out: Path, against: Path | None, as_json: bool, subject_name: str, **options: Any) -> int:
+    """Prove the guarantees: run the scenarios of a profile and judge what happened.
+
+    Ends with 0 when all that was asked for held, 1 when something is broken (or worse or weaker than before), 2 when
+    something asked for is not proven, 130 when interrupted. The evidence is written in any case.
+    """
+    console = Console(stderr=as_json)
+    subject = find_subject(subject_name)
+    worlds = worlds_for(subject)
+    question = _question(options, worlds.kinds)
+    before = read_evidence(against) if against else None
+    allowed = shared_options.ids_of(options["allow_weaker"])
+    earlier = read_evidence(out) if options["resume"] and (out / DOCUMENT).exists() else None
+    _writable(out)
+    campaign = Campaign(question, subject, worlds, earlier=earlier, save=lambda outcome: write_evidence(outcome, out))
+    try:
+        campaign.conduct(console)
+    finally:  # Also when our own code failed: what had ended by then is evidence.
+        outcome = campaign.outcome()
+        if before:
+            outcome = compared(outcome, before, allowed=allowed)
+        _write(outcome, out, options["junit"])
+    shared_options.show(outcome, console, as_json=as_json)
+    console.print(f"evidence: {out / 'report.html'}", soft_wrap=True, highlight=False)
+    return outcome.exit_code
+
+
+def _question(options: dict[str, Any], kinds: Any) -> Question:
+    profile = load_profile(options["profile_name"], Path.cwd())
+    gate = Gate(shared_options.ids_of(options["require"]), shared_options.ids_of(options["allow_unknown"]))
+    chosen = shared_options.ids_of(options["chosen"])
+    question = question_of(profile, chosen, options["seed"], gate, kinds, minutes=options["minutes"])
+    return part_of(question, Shard.parse(options["shard"])) if options["shard"] else question
+
+
+def _writable(out: Path) -> None:
+    """Find out before the campaign, not after it, that its evidence cannot be written. Raises ``UsageError``."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UsageError(
+            f"a folder to write to at {out}", str(error.strerror or error), "name another --out"
+        ) from error
+
+
+def _write(outcome: Outcome, out: Path, junit: Path | None) -> None:
+    write_evidence(outcome, out)
+    tell_ci(outcome)
+    if junit:
+        try:
+            write_junit(outcome, junit)
+        except OSError as error:
+            raise UsageError(f"a file to write to at {junit}", str(error.strerror or error), "name another") from error
+    sys.stdout.flush()
