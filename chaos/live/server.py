@@ -65,6 +65,7 @@ class LiveServer(ServerCalls):
     async def tell_requests(self) -> None:
         """Observe ``requests``: the newest ones, when each began and ended, and how; for the picture of the run."""
         try:
+            await self.write_faults()
             traces = (await self.control.requests())[-REQUESTS_TOLD_MAX:]
         except ChaosError as error:  # The picture of a run must not decide about it.
             log.warning("the requests of this run are not told: %s", error)

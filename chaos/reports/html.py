@@ -122,14 +122,16 @@ def _sections(
     """Return a section for each run, and how much room is left: full ones first, then without pictures."""
     template = page.get_template("run.html.j2")
     done: list[Markup] = []
+    is_roomy = True
     for place, run in enumerate(runs):
         for is_full in (True, False):
-            if is_full and (place >= FULL_MAX or room <= 0 or not run.history.events):
+            if is_full and (place >= FULL_MAX or not is_roomy or not run.history.events):
                 continue
             view = _view(run, outcome, anchors[id(run)], kept[id(run)], is_full=is_full, is_red=is_red)
             text = template.render(view=view, is_red=is_red)
             if len(text) <= room or not is_full:
                 break
+            is_roomy = False
         done.append(Markup(text))  # noqa: S704 - rendered with escaping on
         room -= len(text)
     return done, room

@@ -49,11 +49,12 @@ def _story(result: PropertyResult) -> Iterator[str]:
 
 
 def _table(outcome: Outcome) -> Iterator[str]:
-    worlds = worlds_of(outcome)
+    worlds = [world for world in worlds_of(outcome) if any(run.world == world for run in outcome.runs)]
+    places = [worlds_of(outcome).index(world) for world in worlds]
     yield "| guarantee | " + " | ".join(WORLD_TITLES.get(world, world) for world in worlds) + " | held |"
     yield "|---|" + "---|" * (len(worlds) + 1)
     for block in matrix(outcome):
-        cells = [_cell([row.cells[place] for row in block.rows]) for place in range(len(worlds))]
+        cells = [_cell([row.cells[place] for row in block.rows]) for place in places]
         held = f"{block.held}/{len(block.rows)}"
         yield f"| **{block.guarantee.id}** {_line(block.guarantee.title)} | {' | '.join(cells)} | {held} |"
 

@@ -17,7 +17,7 @@ from chaos.reports.matrix import WORLD_TITLES, matrix, worlds_of
 from chaos.reports.scale import seconds
 from chaos.reports.strength import total_words
 from chaos.reports.timeline_text import legend, timeline_text
-from chaos.verdict import Verdict
+from chaos.verdict import Finding, Verdict
 
 WIDTH_MAX = 120
 STYLES: Mapping[Verdict, str] = {
@@ -47,9 +47,12 @@ def show_outcome(outcome: Outcome, promises: Mapping[str, str], console: Console
         console.print(_properties(spoken, promises, console.width))
     shown: set[int] = set()
     for result in _reddest_first(spoken):
-        console.print(_story(result, promises[result.property_id]))
-        run = result.worst[0] if result.worst else None
-        if run is not None and id(run) not in shown and run.history.events and len(shown) < PICTURES_MAX:
+        assert result.worst is not None, "a result with findings has a worst one"
+        run, finding = result.worst
+        console.print(_story(result, run, finding, promises[result.property_id]))
+        replay = Text.assemble("  replay      ", (run.replay, "bold"))
+        console.print(replay, soft_wrap=True)  # One line, however narrow the terminal: it is there to be copied.
+        if id(run) not in shown and run.history.events and len(shown) < PICTURES_MAX:
             console.print(_picture(run, console.width))
             shown.add(id(run))
     console.print(_totals(outcome))
@@ -115,9 +118,7 @@ def _properties(results: Sequence[PropertyResult], promises: Mapping[str, str], 
     return table
 
 
-def _story(result: PropertyResult, promise: str) -> RenderableType:
-    assert result.worst is not None, "a result with findings has a worst one"
-    run, finding = result.worst
+def _story(result: PropertyResult, run: RunResult, finding: Finding, promise: str) -> RenderableType:
     head = Text(f"\n{result.property_id} {str(result.verdict).upper()}  ", STYLES[result.verdict])
     head.append(promise, "default")
     rows = Table(box=None, show_header=False, padding=(0, 2), pad_edge=True)
@@ -127,11 +128,10 @@ def _story(result: PropertyResult, promise: str) -> RenderableType:
         rows.add_row("seen", f"{seconds(finding.at_ns)} after the start of the run")
     if run.plan:
         rows.add_row("smallest", escape(run.plan))
-    if run.error and finding.found not in run.error and run.error != finding.found:
+    if run.error and finding.expected not in run.error and run.error != finding.found:
         rows.add_row("run", escape(run.error))
     if finding.hint:
         rows.add_row("cause?", escape(finding.hint))
-    rows.add_row("replay", Text(run.replay, "bold", no_wrap=True, overflow="fold"))
     return Group(head, rows)
 
 
