@@ -287,7 +287,10 @@ OpenWorld = Callable[[Seed], AbstractAsyncContextManager[World]]
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A story to play in a world: what it proves, where it makes sense, and the faults that must really fire."""
+    """A story to play in a world: what it proves, where it makes sense, and the faults that must really fire.
+
+    ``marks`` are places that some simulated run must come to (``SimWorld.mark``), or the campaign has not tried it.
+    """
 
     name: str
     proves: tuple[str, ...]
@@ -296,6 +299,7 @@ class Scenario:
     sentence: str
     limit_s: float
     play: Callable[[World], Awaitable[None]]
+    marks: tuple[str, ...] = ()
 
 
 def scenario(
@@ -304,6 +308,7 @@ def scenario(
     faults: Sequence[str],
     worlds: Sequence[WorldKind] = (WorldKind.LIVE,),
     limit_s: float = 60,
+    marks: Sequence[str] = (),
 ) -> Callable[[Callable[[Any], Awaitable[None]]], Scenario]:
     """Make a scenario of a coroutine function; its name begins with the first property it proves.
 
@@ -314,7 +319,7 @@ def scenario(
         assert play.__doc__, f"{play.__name__} needs a sentence that says what happens"
         sentence = play.__doc__.strip().splitlines()[0]
         name = f"{proves[0]}/{play.__name__}"
-        return Scenario(name, tuple(proves), tuple(worlds), tuple(faults), sentence, limit_s, play)
+        return Scenario(name, tuple(proves), tuple(worlds), tuple(faults), sentence, limit_s, play, tuple(marks))
 
     return make
 

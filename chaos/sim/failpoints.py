@@ -154,33 +154,37 @@ class FailpointSeam:
 
     @staticmethod
     def _around(here: list[SimFailpoint], first: SimFailpoint) -> Callable[..., Any]:
-        def chosen(moment: str) -> list[SimFailpoint]:
-            return [point for point in here if point.target.moment == moment and point.applies()]
-
-        async def around_coroutine(original: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-            for point in chosen("before"):
-                if (instead := await point.act_async()) is not NOTHING:
-                    return instead
-            result = await original(*arguments, **named)
-            for point in chosen("after"):
-                if (instead := await point.act_async()) is not NOTHING:
-                    result = instead
-            return result
-
         def around(original: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
             if inspect.iscoroutinefunction(original):
-                return around_coroutine(original, *arguments, **named)
+                return _around_coroutine(here, original, arguments, named)
             if inspect.isgeneratorfunction(original) or inspect.isasyncgenfunction(original):
-                raise UsageError(
-                    "a function or a coroutine function", f"{first.target}, a generator", "name its caller"
-                )
-            for point in chosen("before"):
-                if (instead := point.act()) is not NOTHING:
-                    return instead
-            result = original(*arguments, **named)
-            for point in chosen("after"):
-                if (instead := point.act()) is not NOTHING:
-                    result = instead
-            return result
+                raise UsageError("a function or a coroutine function", f"{first.target}, a generator", "name its caller")
+            return _around_function(here, original, arguments, named)
 
         return around
+
+
+def _chosen(here: list[SimFailpoint], moment: str) -> list[SimFailpoint]:
+    return [point for point in here if point.target.moment == moment and point.applies()]
+
+
+def _around_function(here: list[SimFailpoint], original: Any, arguments: Any, named: Any) -> Any:
+    for point in _chosen(here, "before"):
+        if (instead := point.act()) is not NOTHING:
+            return instead
+    result = original(*arguments, **named)
+    for point in _chosen(here, "after"):
+        if (instead := point.act()) is not NOTHING:
+            result = instead
+    return result
+
+
+async def _around_coroutine(here: list[SimFailpoint], original: Any, arguments: Any, named: Any) -> Any:
+    for point in _chosen(here, "before"):
+        if (instead := await point.act_async()) is not NOTHING:
+            return instead
+    result = await original(*arguments, **named)
+    for point in _chosen(here, "after"):
+        if (instead := await point.act_async()) is not NOTHING:
+            result = instead
+    return result

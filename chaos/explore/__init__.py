@@ -1,0 +1,9 @@
+"""Campaigns in simulated time: many seeds of one scenario, in several processes; what fails is shrunk and kept."""
+
+from __future__ import annotations
+
+from chaos.explore.order import Order, Tally
+from chaos.explore.player import SimulationPlayer
+from chaos.explore.pool import Pool
+
+__all__ = ["Order", "Pool", "SimulationPlayer", "Tally"]

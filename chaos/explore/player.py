@@ -1,0 +1,106 @@
+"""Plays the simulated runs of a plan: each stands for many seeds, spread over worker processes."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from chaos.explore.order import Order, Tally
+from chaos.explore.pool import Pool
+from chaos.explore.worker import play_order, shrink_trial
+from chaos.outcome import RunResult
+from chaos.plan import Run
+from chaos.protocols import Scenario, WorldKind
+from chaos.sim.play import Played
+from chaos.trial import parse_trial
+from chaos.verdict import Finding, Verdict
+
+CHUNK = 25
+Heard = Callable[[Order, Tally], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """How a scenario is searched: so many seeds from the run's own on, by this policy; a failure is shrunk or not."""
+
+    seeds: int = 50
+    policy: str = "portfolio"
+    shrinks: bool = True
+    mutant: str = ""
+    seconds_max: float = math.inf
+
+
+class SimulationPlayer:
+    """A ``chaos.runner.Player`` for the simulated world. ``heard`` is called after every chunk of seeds."""
+
+    def __init__(self, pool: Pool, subject: str, search: Search, heard: Heard | None = None) -> None:
+        self._pool, self._subject, self._search, self._heard = pool, subject, search, heard
+
+    async def __call__(self, run: Run) -> RunResult:
+        """Play the run's seeds, stop at the first failure, and return one result that stands for all."""
+        search, began = self._search, time.monotonic()
+        order = Order(
+            run.scenario.name, run.seed.number, search.seeds, self._subject, search.mutant, search.policy,
+            search.seconds_max,
+        )  # fmt: skip
+        tally = await self._played(order)
+        result = await self._shrunk(tally) if tally.is_broken and search.shrinks else tally.shown
+        assert result is not None, "an order has at least one seed"
+        return summed_up(run.scenario, tally, result, time.monotonic() - began)
+
+    async def _played(self, order: Order) -> Tally:
+        total = Tally()
+        waiting = {asyncio.ensure_future(self._pool.run(play_order, part)) for part in order.parts(CHUNK)}  # noqa: TID251
+        try:
+            for ended in asyncio.as_completed(waiting):
+                total.join(await ended)
+                if self._heard is not None:
+                    self._heard(order, total)
+                if total.is_broken:
+                    break
+        finally:
+            for future in waiting:
+                future.cancel()
+        return total
+
+    async def _shrunk(self, tally: Tally) -> RunResult:
+        """Return the smallest failing run that was found, with its trace."""
+        subject, mutant = self._subject, self._search.mutant
+        first = parse_trial(tally.failure_line)
+        shrunk = await self._pool.run(shrink_trial, first, subject=subject, mutant=mutant)
+        played: Played = await self._pool.run(_played_again, str(shrunk.trial), subject, mutant)
+        faults = len(shrunk.first_plan)
+        plan = "\n".join(str(fault) for fault in shrunk.trial.plan or ())
+        return replace(played.result, plan=plan, shrunk_from=faults)
+
+
+def _played_again(line: str, subject: str, mutant: str) -> Played:
+    from chaos.explore.worker import play_trial
+
+    return play_trial(parse_trial(line), subject=subject, mutant=mutant, keeps_trace=True)
+
+
+def summed_up(scenario: Scenario, tally: Tally, shown: RunResult, took_s: float) -> RunResult:
+    """Return one result for all the runs of a tally; what never fired and was never reached was not exercised."""
+    missing = [f"the fault {name} never fired" for name in scenario.faults if not tally.faults.get(name)]
+    missing += [f"the mark {name!r} was never reached" for name in scenario.marks if not tally.marks.get(name)]
+    findings = tuple(_weakened(finding, missing) for finding in tally.findings.values())
+    return replace(
+        shown,
+        world=WorldKind.SIMULATION,
+        findings=findings,
+        faults_fired=dict(tally.faults),
+        marks=dict(tally.marks),
+        facts=dict(tally.facts) | {"different schedules": len(tally.digests)},
+        took_s=took_s,
+        stands_for=tally.played,
+    )
+
+
+def _weakened(finding: Finding, missing: list[str]) -> Finding:
+    if finding.verdict is not Verdict.HELD or not missing:
+        return finding
+    return replace(finding, verdict=Verdict.NOT_EXERCISED, found="; ".join(missing))

@@ -1,0 +1,78 @@
+"""Worker processes for simulated campaigns: their hash seed is pinned, and they are gone when the pool is left."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from types import TracebackType
+from typing import ParamSpec, Self, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+HASH_SEED = "PYTHONHASHSEED"
+TASKS_PER_WORKER = 200
+"""A worker is exchanged after so many orders: whatever some library keeps for ever stays small."""
+
+
+class Pool:
+    """At most ``jobs`` workers, started when first needed. An async context manager; leaving it ends them."""
+
+    def __init__(self, jobs: int) -> None:
+        self.jobs = jobs
+        self._executor: ProcessPoolExecutor | None = None
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return what ``function`` returns, called in a worker. Cancelled, the workers are ended with the pool."""
+        if self._executor is None:
+            self._executor = _executor(self.jobs)
+        with _pinned_hash_seed():
+            future = self._executor.submit(function, *args, **kwargs)
+        return await asyncio.wrap_future(future)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        executor, self._executor = self._executor, None
+        if executor is None:
+            return
+        workers = list(getattr(executor, "_processes", {}).values()) if kind is not None else []
+        executor.shutdown(wait=False, cancel_futures=True)
+        for worker in workers:  # Interrupted: nobody wants what they are still playing.
+            worker.kill()
+        await asyncio.to_thread(executor.shutdown, wait=True)
+
+    def __repr__(self) -> str:
+        return f"Pool({self.jobs} jobs, {'started' if self._executor else 'not started'})"
+
+
+def _executor(jobs: int) -> ProcessPoolExecutor:
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(
+        jobs, mp_context=context, initializer=_begin, max_tasks_per_child=TASKS_PER_WORKER
+    )
+
+
+def _begin() -> None:
+    """Leave Ctrl-C to the parent, which ends the workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def _pinned_hash_seed() -> Iterator[None]:
+    before = os.environ.get(HASH_SEED)
+    os.environ[HASH_SEED] = "0"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[HASH_SEED]
+        else:
+            os.environ[HASH_SEED] = before

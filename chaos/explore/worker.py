@@ -1,0 +1,63 @@
+"""What a worker process does: plays the seeds of an order, shrinks a failure, plays one trial again.
+
+Everything here is a plain function of plain values, called in a process whose hash seed is pinned.
+"""
+
+from __future__ import annotations
+
+import time
+
+from chaos.checkers import all_checkers
+from chaos.explore.order import Order, Tally
+from chaos.mutants import find_mutant, planted
+from chaos.outcome import RunResult
+from chaos.plan import find_scenario
+from chaos.scenarios import all_scenarios
+from chaos.shrink import Shrinker, Shrunk
+from chaos.sim.play import Played, play
+from chaos.subjects import find_simulated
+from chaos.trial import Trial
+from chaos.verdict import Verdict
+
+SHRINK_BUDGET = 200
+
+
+def play_order(order: Order) -> Tally:
+    """Play the seeds of ``order`` until one breaks a property or the order's time is over."""
+    tally, began = Tally(), time.monotonic()
+    for seed in range(order.first_seed, order.first_seed + order.seeds):
+        trial = Trial(order.scenario, seed, order.policy)
+        played = play_trial(trial, subject=order.subject, mutant=order.mutant)
+        tally.add(played.result, str(trial), played.digest)
+        if tally.is_broken or time.monotonic() - began > order.seconds_max:
+            break
+    return tally
+
+
+def play_trial(
+    trial: Trial, *, subject: str = "reference", mutant: str = "", keeps_trace: bool = False
+) -> Played:
+    """Play one trial of a scenario by name. Raises ``UsageError`` for names that are not there."""
+    scenario = find_scenario(all_scenarios(), trial.scenario)
+    with planted(find_mutant(mutant) if mutant else None):
+        return play(scenario, trial, find_simulated(subject), all_checkers(), keeps_trace=keeps_trace)
+
+
+def signature(result: RunResult) -> str | None:
+    """Return how a run fails: the first broken property and what was expected there (None: it does not)."""
+    broken = [finding for finding in result.findings if finding.verdict is Verdict.BROKEN]
+    return f"{broken[0].property_id}: {broken[0].expected}" if broken else None
+
+
+def shrink_trial(trial: Trial, *, subject: str = "reference", mutant: str = "", budget: int = SHRINK_BUDGET) -> Shrunk:
+    """Return the smallest trial found that fails as ``trial`` does; ``trial`` itself when it does not fail."""
+    first = play_trial(trial, subject=subject, mutant=mutant)
+    known = signature(first.result)
+    if known is None:
+        return Shrunk(trial, 1, is_complete=True)
+    planned = trial if trial.plan is not None else trial.with_plan(first.plan)
+
+    def signature_of(candidate: Trial) -> str | None:
+        return signature(play_trial(candidate, subject=subject, mutant=mutant).result)
+
+    return Shrinker(signature_of, streams=first.streams, budget=budget).shrink(planned, known)
