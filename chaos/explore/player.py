@@ -14,8 +14,6 @@ from chaos.explore.worker import play_order, shrink_trial
 from chaos.outcome import RunResult
 from chaos.plan import Run
 from chaos.protocols import Scenario, WorldKind
-from chaos.sim.play import Played
-from chaos.trial import parse_trial
 from chaos.verdict import Finding, Verdict
 
 CHUNK = 25
@@ -69,18 +67,9 @@ class SimulationPlayer:
     async def _shrunk(self, tally: Tally) -> RunResult:
         """Return the smallest failing run that was found, with its trace."""
         subject, mutant = self._subject, self._search.mutant
-        first = parse_trial(tally.failure_line)
-        shrunk = await self._pool.run(shrink_trial, first, subject=subject, mutant=mutant)
-        played: Played = await self._pool.run(_played_again, str(shrunk.trial), subject, mutant)
-        faults = len(shrunk.first_plan)
-        plan = "\n".join(str(fault) for fault in shrunk.trial.plan or ())
-        return replace(played.result, plan=plan, shrunk_from=faults)
-
-
-def _played_again(line: str, subject: str, mutant: str) -> Played:
-    from chaos.explore.worker import play_trial
-
-    return play_trial(parse_trial(line), subject=subject, mutant=mutant, keeps_trace=True)
+        small = await self._pool.run(shrink_trial, tally.failure_line, subject=subject, mutant=mutant)
+        plan = "\n".join(str(fault) for fault in small.shrunk.trial.plan or ())
+        return replace(small.played.result, plan=plan, shrunk_from=small.faults_before)
 
 
 def summed_up(scenario: Scenario, tally: Tally, shown: RunResult, took_s: float) -> RunResult:

@@ -55,9 +55,7 @@ class Pool:
 
 def _executor(jobs: int) -> ProcessPoolExecutor:
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(
-        jobs, mp_context=context, initializer=_begin, max_tasks_per_child=TASKS_PER_WORKER
-    )
+    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, max_tasks_per_child=TASKS_PER_WORKER)
 
 
 def _begin() -> None:

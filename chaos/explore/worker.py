@@ -6,6 +6,7 @@ Everything here is a plain function of plain values, called in a process whose h
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, replace
 
 from chaos.checkers import all_checkers
 from chaos.explore.order import Order, Tally
@@ -16,7 +17,7 @@ from chaos.scenarios import all_scenarios
 from chaos.shrink import Shrinker, Shrunk
 from chaos.sim.play import Played, play
 from chaos.subjects import find_simulated
-from chaos.trial import Trial
+from chaos.trial import Trial, parse_trial
 from chaos.verdict import Verdict
 
 SHRINK_BUDGET = 200
@@ -34,9 +35,7 @@ def play_order(order: Order) -> Tally:
     return tally
 
 
-def play_trial(
-    trial: Trial, *, subject: str = "reference", mutant: str = "", keeps_trace: bool = False
-) -> Played:
+def play_trial(trial: Trial, *, subject: str = "reference", mutant: str = "", keeps_trace: bool = False) -> Played:
     """Play one trial of a scenario by name. Raises ``UsageError`` for names that are not there."""
     scenario = find_scenario(all_scenarios(), trial.scenario)
     with planted(find_mutant(mutant) if mutant else None):
@@ -49,15 +48,29 @@ def signature(result: RunResult) -> str | None:
     return f"{broken[0].property_id}: {broken[0].expected}" if broken else None
 
 
-def shrink_trial(trial: Trial, *, subject: str = "reference", mutant: str = "", budget: int = SHRINK_BUDGET) -> Shrunk:
-    """Return the smallest trial found that fails as ``trial`` does; ``trial`` itself when it does not fail."""
+@dataclass(frozen=True, slots=True)
+class Small:
+    """The smallest failing run that was found: played once more, with its trace."""
+
+    shrunk: Shrunk
+    played: Played
+    faults_before: int
+
+
+def shrink_trial(line: str, *, subject: str = "reference", mutant: str = "", budget: int = SHRINK_BUDGET) -> Small:
+    """Return the smallest trial found that fails as the one in ``line`` does; that one itself if it does not fail."""
+    trial = parse_trial(line)
     first = play_trial(trial, subject=subject, mutant=mutant)
     known = signature(first.result)
-    if known is None:
-        return Shrunk(trial, 1, is_complete=True)
     planned = trial if trial.plan is not None else trial.with_plan(first.plan)
+    planned = replace(planned, policy=first.result.policy)
 
     def signature_of(candidate: Trial) -> str | None:
         return signature(play_trial(candidate, subject=subject, mutant=mutant).result)
 
-    return Shrinker(signature_of, streams=first.streams, budget=budget).shrink(planned, known)
+    if known is None:
+        shrunk = Shrunk(trial, 1, is_complete=True)
+    else:
+        shrunk = Shrinker(signature_of, streams=first.streams, budget=budget).shrink(planned, known)
+    played = play_trial(shrunk.trial, subject=subject, mutant=mutant, keeps_trace=True)
+    return Small(shrunk, played, len(first.plan))

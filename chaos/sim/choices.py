@@ -37,6 +37,11 @@ class SeededChoices:
         self._streams: dict[str, Draw] = {}
         self.drawn: dict[str, list[int]] = {}
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the streams that were drawn from, in the order of their first draws."""
+        return tuple(self._streams)
+
     def below(self, stream: str, count: int) -> int:
         """Return a whole number from 0 to ``count`` - 1."""
         return (self._streams.get(stream) or self.stream(stream))(count)

@@ -158,7 +158,9 @@ class FailpointSeam:
             if inspect.iscoroutinefunction(original):
                 return _around_coroutine(here, original, arguments, named)
             if inspect.isgeneratorfunction(original) or inspect.isasyncgenfunction(original):
-                raise UsageError("a function or a coroutine function", f"{first.target}, a generator", "name its caller")
+                raise UsageError(
+                    "a function or a coroutine function", f"{first.target}, a generator", "name its caller"
+                )
             return _around_function(here, original, arguments, named)
 
         return around

@@ -20,7 +20,7 @@ from chaos.sim.stage import Stage
 from chaos.sim.subject import SimulatedSubject
 from chaos.sim.verdicts import SimulationError, StuckError
 from chaos.sim.world import SimWorld
-from chaos.trial import Trial
+from chaos.trial import PlannedFault, Trial
 
 STORY_LIMIT_S = 6 * 3600.0
 Checkers = Mapping[str, Sequence[Checker]]
@@ -28,10 +28,15 @@ Checkers = Mapping[str, Sequence[Checker]]
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """A trial that was played: its result, and the digest of its steps, which a second play must have in common."""
+    """A trial that was played: its result, and the digest of its steps, which a second play must have in common.
+
+    ``plan``: the faults that were planned, drawn or given. ``streams``: the names of the random streams it drew from.
+    """
 
     result: RunResult
     digest: int
+    plan: tuple[PlannedFault, ...]
+    streams: tuple[str, ...]
 
 
 def play(
@@ -63,7 +68,8 @@ def play(
         facts={Fact.STEPS: stage.kernel.step, Fact.SIMULATED_S: stage.kernel.now_ns / 1e9},
         replay_line=f"pywats-chaos replay '{trial}'",
     )  # fmt: skip
-    return Played(result, stage.kernel.digest)
+    plan = tuple(worlds[0].plan) if worlds else ()
+    return Played(result, stage.kernel.digest, plan, stage.kernel.choices.names)
 
 
 def _driven(stage: Stage, tester: Callable[[], Awaitable[None]]) -> Failure | None:

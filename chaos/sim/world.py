@@ -22,7 +22,7 @@ from chaos.sim.service import SimService
 from chaos.sim.stage import STATION, Stage
 from chaos.sim.subject import SimulatedSubject
 from chaos.sim.wats_server import SimulatedWatsServer
-from chaos.trial import Trial
+from chaos.trial import PlannedFault, Trial
 from chaos.worlds.looks import WorldLooks
 from chaos.worlds.waiting import until
 
@@ -43,6 +43,7 @@ class SimWorld(WorldLooks):
         self.draw = Draw(stage.kernel.choices, trial.workload)
         self.marks: Counter[str] = Counter()
         self.services: list[SimService] = []
+        self.plan: list[PlannedFault] = []
 
     async def open(self) -> None:
         """Start the server and return once it listens. Raises ``DeadlineError``."""
