@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from chaos.history import History
+from chaos.history import History, Running
 from chaos.outcome import DiskLook, Fact, Header, MutantResult, Outcome, RunResult, by_property
 from chaos.verdict import Finding, Verdict
 
@@ -45,15 +45,15 @@ def lost_report() -> History:
     return history
 
 
-def _steps(history: History) -> list[tuple[float, object]]:
-    running: list[object] = []
+def _steps(history: History) -> list[tuple[float, Callable[[], object]]]:
+    running: list[Running] = []
     copy = {"folder": "pending", "report_id": REPORT, "sha256": "bce38a6d" * 8, "attempts": 1}
 
-    def begin(name: str, **value: object) -> object:
+    def begin(name: str, **value: object) -> Callable[[], object]:
         return lambda: running.append(history.invoke(name, **value))
 
-    def end(**value: object) -> object:
-        return lambda: running.pop().ok(**value)  # type: ignore[attr-defined]
+    def end(**value: object) -> Callable[[], object]:
+        return lambda: running.pop().ok(**value)
 
     return [
         (0.1, begin("start")),
@@ -91,7 +91,7 @@ def finding(property_id: str, verdict: Verdict = Verdict.HELD, **more: object) -
 
 def simulated(property_id: str = "C1.6", schedules: int = 2_000) -> RunResult:
     """Return a result that stands for many schedules."""
-    facts = {Fact.STEPS: schedules * 417, Fact.SIMULATED_S: schedules * 63.5}
+    facts: dict[str, int | float | str] = {Fact.STEPS: schedules * 417, Fact.SIMULATED_S: schedules * 63.5}
     return RunResult(
         f"{property_id}/many_schedules",
         "sim",

@@ -27,7 +27,7 @@ class OnSimulatedLoops(asyncio.DefaultEventLoopPolicy):
 def on_simulated_loops(module: Any) -> None:
     """Let what the module's own helper classes make be simulated loops, too."""
 
-    def new_test_loop(case: Any, _gen: Any = None) -> asyncio.AbstractEventLoop:
+    def new_test_loop(case: Any, _gen: Any = None) -> Any:
         loop: Any = virtual_loop()
         loop.advance_time = lambda seconds: setattr(loop.kernel, "now_ns", loop.kernel.now_ns + round(seconds * 1e9))
         case.set_event_loop(loop)
@@ -35,7 +35,7 @@ def on_simulated_loops(module: Any) -> None:
 
     helpers = importlib.import_module("test.test_asyncio.utils")
     helpers.TestCase.new_test_loop = new_test_loop
-    asyncio.SelectorEventLoop = virtual_loop  # type: ignore[assignment,misc]
+    asyncio.SelectorEventLoop = virtual_loop  # type: ignore[assignment]
     asyncio.set_event_loop_policy(OnSimulatedLoops())
     set_policy = asyncio.set_event_loop_policy
 

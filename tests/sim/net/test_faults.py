@@ -134,7 +134,7 @@ def test_connections_share_a_line() -> None:
         return now()
 
     async def main() -> list[float]:
-        return await asyncio.gather(ask(), ask())
+        return list(await asyncio.gather(ask(), ask()))
 
     with NetWorld() as world:
         serve(world)
