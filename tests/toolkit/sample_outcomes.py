@@ -64,11 +64,11 @@ def _steps(history: History) -> list[tuple[float, Callable[[], object]]]:
         (1.9, lambda: history.observe("folders", reports=[copy])),
         (2.0, lambda: history.fault("process.kill", pid=4711)),
         (2.2, begin("submit", report_id="second", lane="client B")),
-        (62.0, lambda: running.pop().unknown(error="connection lost")),  # type: ignore[attr-defined]
+        (62.0, lambda: running.pop().unknown(error="connection lost")),
         (62.1, begin("start")),
         (63.0, end(pid=4712)),
         (63.2, begin("submit", report_id="third")),
-        (63.3, lambda: running.pop().failed(code="queue_full", error="10 of 10")),  # type: ignore[attr-defined]
+        (63.3, lambda: running.pop().failed(code="queue_full", error="10 of 10")),
         (64.0, lambda: history.observe("folders", reports=[])),
         (64.1, lambda: history.observe("deliveries", reports={})),
         (64.2, lambda: history.observe("log", text="<script>alert('log')</script>")),
