@@ -25,7 +25,7 @@ FILE_EVENTS = {
     for name in (
         *("open", "os.listdir", "os.scandir", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link"),
         *("os.symlink", "os.truncate", "os.chmod", "os.chown", "os.utime", "os.setxattr", "os.removexattr"),
-        *("shutil.rmtree", "shutil.move", "shutil.copyfile", "shutil.copytree", "sqlite3.connect"),
+        "sqlite3.connect",
     )
 }
 OTHER_EVENTS = {

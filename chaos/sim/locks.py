@@ -60,6 +60,11 @@ class Waiters:
                 wait.end()
                 return
 
+    def wake_all(self) -> None:
+        """Let all that wait go on, in the order in which they came."""
+        while self._waits:
+            self.wake_one()
+
     def deadline(self, timeout: float | None) -> int | None:
         """Return the virtual time at which a timeout in seconds ends; None or a negative one never does."""
         if timeout is None or timeout < 0:

@@ -1,7 +1,7 @@
 """What a disk holds and what a crash may leave of it: pure, the same for a simulated disk and a recorded process."""
 
 from chaos.storage.crash_states import CrashState, CrashStates, Limits, crash_states
-from chaos.storage.outcomes import Loss, draw_outcome
+from chaos.storage.outcomes import Loss, Losses, draw_outcome
 from chaos.storage.page_cache import PageCache
 from chaos.storage.persistence import EXT4_ORDERED, EXT4_WRITEBACK, MODELS, NTFS, POSIX, XFS, Persistence, model_named
 from chaos.storage.tree import Contents, Symlink, Tree, contents_key, difference
@@ -18,6 +18,7 @@ __all__ = [
     "CrashStates",
     "Limits",
     "Loss",
+    "Losses",
     "PageCache",
     "Persistence",
     "Symlink",
