@@ -16,6 +16,7 @@ from chaos.history import History
 from chaos.seed import Seed
 from chaos.sim.choices import Script
 from chaos.sim.clock import Clock
+from chaos.sim.disk import add_disk
 from chaos.sim.entropy import Entropy
 from chaos.sim.failpoints import FailpointSeam
 from chaos.sim.kernel import SimKernel
@@ -31,7 +32,6 @@ STATION = "station"
 FOLDER = Path("/station")
 OVERTIME_NS = 48 * 3600 * 1_000_000_000
 TRACE_LINES_MAX = 200_000
-SOCKET_FILES = None
 
 
 class Stage:
@@ -43,7 +43,9 @@ class Stage:
         seams: list[Seam] = [self.log, self.clock, Entropy(), Threads(), ProcessCalls(), self.failpoints]
         script = Script(calmed=trial.zeroed)
         self.kernel = SimKernel(Seed(trial.seed), policy=trial.policy, script=script, seams=seams)
-        self.network = SimulatedNetwork(self.kernel, report=self._network_fault, socket_files=SOCKET_FILES)
+        self.disk = add_disk(self.kernel)
+        self.disk.mount(self.folder)
+        self.network = SimulatedNetwork(self.kernel, report=self._network_fault, socket_files=self.disk)
         self.kernel.network = self.network
         self.kernel.seams.append(NetworkSeam(self.network))
         self.history = History(lambda: self.kernel.now_ns)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import product
 from math import prod
 
-from chaos.storage.operations import Close, Entry, Sync, SyncAll, SyncFailed, Unmodelled, Visible
+from chaos.storage.operations import Close, Entry, Sync, SyncAll, Unmodelled, Visible
 from chaos.storage.outcomes import (
     FileOutcome,
     Losses,
@@ -84,7 +84,7 @@ class CrashStates:
         changed = True
         for index, entry in enumerate(self.log):
             operation = entry.operation
-            if isinstance(operation, Sync | SyncAll | SyncFailed | Visible) and changed:
+            if isinstance(operation, Sync | SyncAll | Visible) and changed:
                 yield from self._at(index, cache, seen)
                 changed = False
             else:
@@ -92,7 +92,7 @@ class CrashStates:
             if isinstance(operation, Visible):
                 seen.one_more_visible()
                 changed = True
-            elif cache.note(index, operation) and not isinstance(operation, Sync | SyncAll | SyncFailed):
+            elif cache.note(index, operation) and not isinstance(operation, Sync | SyncAll):
                 changed = True
             if self.count >= self.limits.states:
                 self.bounds_hit.append(f"stopped at entry {index} of {len(self.log)}: {self.count} states in all")

@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from chaos.protocols import Site
+from chaos.sim.disk import syncfs
 from chaos.subjects.reference import TOKEN, ReferenceSubject
 from pywats_reliability.cli.process import ExitGuard, serve
 from pywats_reliability.client_service import AsyncClientService, Surroundings
 from pywats_reliability.client_service.settings import secrets_of
 from pywats_reliability.config_file import load_or_create
 from pywats_reliability.converter_pool import never_known
-from pywats_reliability.disk import Disk, no_syncfs
+from pywats_reliability.disk import Disk
 from pywats_reliability.errors import ReliabilityError
 from pywats_reliability.logs import Secrets
 from pywats_reliability.shutdown import EXIT_FAILED, ShutdownReport
@@ -64,7 +65,7 @@ class SimulatedReference(ReferenceSubject):
 async def _serve_once(
     site: Site, environment: Mapping[str, str], started: Callable[[], None]
 ) -> tuple[AsyncClientService, ShutdownReport]:
-    path, disk = site.folder / "config.json", Disk(syncfs=no_syncfs)
+    path, disk = site.folder / "config.json", Disk(syncfs=syncfs)
     config = load_or_create(path, disk=disk, environment=environment)
     around = Surroundings(
         disk=disk,

@@ -73,8 +73,8 @@ def sizes_before(operations: Sequence[Operation]) -> list[int]:
     return found
 
 
-def sure_ones(done: Sequence[Operation], nodes: dict[int, int], model: Persistence) -> set[int]:
-    """Return the indexes of the operations that certainly reached the disk."""
+def sure_ones(done: Sequence[Operation], nodes: dict[int, int], model: Persistence) -> tuple[set[int], set[int]]:
+    """Return the indexes of the operations that certainly reached the disk, and of those that a failed sync gave up."""
     sure: set[int] = set()
     adrift: set[int] = set()
     sizes = sizes_before(done)
@@ -111,7 +111,7 @@ def sure_ones(done: Sequence[Operation], nodes: dict[int, int], model: Persisten
             sure |= {
                 i for i, o in enumerate(done[:rename]) if isinstance(o, Write) and o.node == nodes[rename]
             } - adrift
-    return sure
+    return sure, adrift
 
 
 def ends_at(o: Operation) -> int:
@@ -149,7 +149,7 @@ def is_replacing(operations: Sequence[Operation], index: int) -> bool:
 
 def legal_fates(done: Sequence[Operation], nodes: dict[int, int], model: Persistence) -> Iterator[list[str]]:
     """Yield for each operation its fate: kept, lost, zeros, head or tail."""
-    sure = sure_ones(done, nodes, model)
+    sure, adrift = sure_ones(done, nodes, model)
     options = []
     for index, o in enumerate(done):
         if not isinstance(o, (*NAMING, Write, Truncate)) or index in sure:
@@ -162,12 +162,12 @@ def legal_fates(done: Sequence[Operation], nodes: dict[int, int], model: Persist
         else:
             options.append(["kept", "lost"])
     for fates in product(*options):
-        if not model.is_journaled or is_legal_journal(done, nodes, fates, model):
+        if not model.is_journaled or is_legal_journal(done, nodes, fates, model, adrift):
             yield list(fates)
 
 
 def is_legal_journal(
-    done: Sequence[Operation], nodes: dict[int, int], fates: Sequence[str], model: Persistence
+    done: Sequence[Operation], nodes: dict[int, int], fates: Sequence[str], model: Persistence, adrift: set[int]
 ) -> bool:
     journal = [f for o, f in zip(done, fates, strict=True) if isinstance(o, (*NAMING, Truncate))]
     if journal != sorted(journal):  # "kept" sorts before "lost": all that was kept stands first.
@@ -182,9 +182,9 @@ def is_legal_journal(
                 return False
         if model.replacing_orders_data and fate == "kept" and is_replacing(done, index):
             data = [
-                f
-                for p, f in zip(done[:index], fates[:index], strict=True)
-                if isinstance(p, Write) and p.node == nodes[index]
+                fates[i]
+                for i, p in enumerate(done[:index])
+                if isinstance(p, Write) and p.node == nodes[index] and i not in adrift
             ]
             if any(f != "kept" for f in data):
                 return False

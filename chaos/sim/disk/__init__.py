@@ -2,7 +2,7 @@
 
 from chaos.sim.disk.disk import SimDisk
 from chaos.sim.disk.faults import Effect, Rule, fail, shorten, slow, tear
-from chaos.sim.disk.seam import DiskSeam, add_disk
+from chaos.sim.disk.seam import DiskSeam, add_disk, syncfs
 from chaos.sim.disk.volume import Volume
 
-__all__ = ["DiskSeam", "Effect", "Rule", "SimDisk", "Volume", "add_disk", "fail", "shorten", "slow", "tear"]
+__all__ = ["DiskSeam", "Effect", "Rule", "SimDisk", "Volume", "add_disk", "fail", "shorten", "slow", "syncfs", "tear"]

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from chaos.sim.disk.descriptors import DESCRIPTORS_MAX, Descriptors
-from chaos.sim.disk.errors import failed
+from chaos.sim.disk.errors import failed, naming
 from chaos.sim.disk.faults import CHANGES, FOREVER_NS, Effect, Faults, Rule
 from chaos.sim.disk.file_locks import FileLocks
 from chaos.sim.disk.inodes import Inode
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from chaos.sim.ports import Process
 
 NO_EFFECT = Effect()
-SOCKET_MODE = 0o140755
+SOCKET_MODE = stat.S_IFSOCK | 0o777
 UMASK = 0o022
 
 
@@ -85,19 +86,24 @@ class SimDisk:
         file.volume.sync_all(began)
         return 0
 
-    def make_socket(self, path: str, mode: int = SOCKET_MODE) -> Inode:
-        """Make the file of a unix socket. Raises ``OSError`` (EADDRINUSE when the name is taken)."""
-        place = self.mounts.find(path, path, follow=False)
-        if place.inode is not None:
-            raise failed(errno.EADDRINUSE)
-        return place.volume.make_file(place.folder, place.name, mode)
+    def create_socket(self, process: Process, path: str | bytes) -> tuple[int, int]:
+        """See ``chaos.sim.ports.SocketFiles``."""
+        with naming(path):
+            place = self.mounts.find(os.fsdecode(path), path, follow=False)
+            if place.inode is not None:
+                raise failed(errno.EADDRINUSE)
+            mode = SOCKET_MODE & ~self.umask_of(process.number)
+            return _identity(place.volume.make_file(place.folder, place.name, mode))
 
-    def socket_at(self, path: str) -> Inode:
-        """Return what stands at ``path``, to find who listens there. Raises ``OSError`` (ENOENT, ENOTDIR)."""
-        inode = self.mounts.find(path, path).inode
+    def find_socket(self, process: Process, path: str | bytes) -> tuple[int, int]:
+        """See ``chaos.sim.ports.SocketFiles``."""
+        del process  # All processes see the same folders.
+        inode = self.mounts.find(os.fsdecode(path), path).inode
         if inode is None:
-            raise failed(errno.ENOENT)
-        return inode
+            raise failed(errno.ENOENT, path)
+        if not stat.S_ISSOCK(inode.mode):
+            raise failed(errno.ECONNREFUSED, path)
+        return _identity(inode)
 
     def seen(self, name: str, **value: Any) -> None:
         """Note in the log of every mounted folder that the outside may have seen something."""
@@ -175,3 +181,7 @@ class SimDisk:
     def __repr__(self) -> str:
         opened = sum(map(len, self.tables.values()))
         return f"SimDisk({self.mounts}, {opened} descriptors open, {self.calls} calls)"
+
+
+def _identity(inode: Inode) -> tuple[int, int]:
+    return inode.device, inode.number

@@ -7,13 +7,12 @@ import os
 import stat
 import time
 import zlib
-from types import TracebackType
 from typing import Any
 
 from chaos.sim.disk.descriptor_calls import DescriptorCalls, statvfs_of
 from chaos.sim.disk.descriptors import OpenFile, is_simulated
 from chaos.sim.disk.disk import SimDisk
-from chaos.sim.disk.errors import failed
+from chaos.sim.disk.errors import failed, naming
 from chaos.sim.disk.faults import Effect
 from chaos.sim.disk.inodes import Inode
 from chaos.sim.disk.mounts import Place
@@ -35,7 +34,7 @@ class PathCalls:
         if O_TMPFILE and flags & O_TMPFILE:
             raise failed(errno.EOPNOTSUPP, path)
         text = self._enter("open", path, dir_fd)
-        with _Naming(path):
+        with naming(path):
             self.disk.table.check_room()
             follow = not flags & os.O_NOFOLLOW and flags & (os.O_CREAT | os.O_EXCL) != os.O_CREAT | os.O_EXCL
             place = self._find(path, follow=follow, dir_fd=dir_fd)
@@ -139,7 +138,7 @@ class PathCalls:
 
     def mkdir(self, path: Path, mode: int = 0o777, *, dir_fd: int | None = None) -> None:  # noqa: D102
         self._enter("mkdir", path, dir_fd)
-        with _Naming(path):
+        with naming(path):
             place = self._find(path, follow=False, dir_fd=dir_fd, is_folder=True)
             if place.inode is not None:
                 raise failed(errno.EEXIST)
@@ -147,13 +146,13 @@ class PathCalls:
 
     def rmdir(self, path: Path, *, dir_fd: int | None = None) -> None:  # noqa: D102
         self._enter("rmdir", path, dir_fd)
-        with _Naming(path):
+        with naming(path):
             place = self._named(path, dir_fd, is_folder=True)
             place.volume.remove_folder(place.folder, place.name)
 
     def unlink(self, path: Path, *, dir_fd: int | None = None) -> None:  # noqa: D102
         self._enter("unlink", path, dir_fd)
-        with _Naming(path):
+        with naming(path):
             place = self._named(path, dir_fd)
             place.volume.unlink(place.folder, place.name)
 
@@ -162,7 +161,7 @@ class PathCalls:
     def rename(self, src: Path, dst: Path, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None) -> None:  # noqa: D102
         text = self._text(src)
         self._enter("rename", dst, dst_dir_fd, other=dst, shown=src)
-        with _Naming(src, dst):
+        with naming(src, dst):
             place = self._named(src, src_dir_fd, is_folder=True)
             is_folder = place.inode is not None and place.inode.is_folder
             if text.endswith("/") and not is_folder:
@@ -187,7 +186,7 @@ class PathCalls:
     ) -> None:
         del follow_symlinks  # Linux's link() never follows, and Python calls it where it is not told otherwise.
         self._enter("link", dst, dst_dir_fd, other=dst, shown=src)
-        with _Naming(src, dst):
+        with naming(src, dst):
             place, inode = self.there(src, follow=False, dir_fd=src_dir_fd)
             target = self._find(dst, follow=False, dir_fd=dst_dir_fd)
             if target.inode is not None:
@@ -206,7 +205,7 @@ class PathCalls:
     ) -> None:
         del target_is_directory  # Windows only.
         self._enter("symlink", dst, dir_fd, other=dst, shown=src)
-        with _Naming(src, dst):
+        with naming(src, dst):
             place = self._find(dst, follow=False, dir_fd=dir_fd)
             if place.inode is not None:
                 raise failed(errno.EEXIST)
@@ -219,7 +218,7 @@ class PathCalls:
             self._descriptors.ftruncate(path, length)
             return
         self._enter("truncate", path, None)
-        with _Naming(path):
+        with naming(path):
             place, inode = self.there(path)
             if inode.is_folder:
                 raise failed(errno.EISDIR)
@@ -313,24 +312,6 @@ class PathCalls:
     def _masked(self, mode: int) -> int:
         process = self.disk.kernel.current
         return stat.S_IMODE(mode) & ~self.disk.umask_of(process.number if process is not None else 0)
-
-
-class _Naming:
-    """Adds to an ``OSError`` the paths that the caller gave, where it names none."""
-
-    __slots__ = ("other", "path")
-
-    def __init__(self, path: Path, other: Path = None) -> None:
-        self.path, self.other = path, other
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
-        if isinstance(error, OSError):
-            error.filename = self.path
-            if self.other is not None:
-                error.filename2 = self.other
 
 
 def _check_opening(volume: Volume, inode: Inode, flags: int) -> None:

@@ -93,10 +93,12 @@ class DiskSeam(PatchingSeam):
             self._serve(kernel, os, name, _refusal(f"os.{name}()"), self._is_path_ours)
         self.patches.set(builtins, "open", io.open)
         self._rebind()
+        _entered.append(self.disk)
 
     def leave(self) -> None:
         """Put everything back."""
         super().leave()
+        _entered.remove(self.disk)
         while self._capable:
             functions, function = self._capable.pop()
             functions.discard(function)
@@ -195,6 +197,18 @@ class DiskSeam(PatchingSeam):
     def _replaced(self, value: Any) -> Any:
         real, call = self._replacements.get(id(value), (None, None))
         return call if real is value and real is not None else value
+
+
+_entered: list[SimDisk] = []
+
+
+def syncfs(descriptor: int) -> int:
+    """Do what Linux's ``syncfs`` does, on the disk of the world that is entered; give it to what would use ``ctypes``.
+
+    Raises ``OSError``.
+    """
+    assert _entered, "expected a world with a disk to be entered"
+    return _entered[-1].syncfs(descriptor)
 
 
 def add_disk(kernel: SimKernel, **more: Any) -> SimDisk:
