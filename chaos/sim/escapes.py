@@ -62,6 +62,7 @@ ADVICE = {
 PATHS = sysconfig.get_paths()
 INSTALLATION = tuple({str(Path(PATHS[name]).resolve()) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 READABLE = (*INSTALLATION, sys.prefix, sys.base_prefix, "/usr/share/zoneinfo", "/etc/localtime", os.devnull)
+IMPORTING = ("<frozen importlib", f"{PATHS['stdlib']}/importlib/")  # Its metadata of what is installed, too.
 LIBRARY = (PATHS["stdlib"], PATHS["platstdlib"], str(Path(__file__).parent), "<frozen")
 
 
@@ -134,7 +135,7 @@ def _heard(event: str, arguments: tuple[Any, ...]) -> None:
 def _is_importing() -> bool:
     frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - documented
     while frame is not None:
-        if frame.f_code.co_filename.startswith("<frozen importlib"):
+        if frame.f_code.co_filename.startswith(IMPORTING):
             return True
         frame = frame.f_back
     return False

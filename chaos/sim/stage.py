@@ -18,6 +18,7 @@ from chaos.sim.choices import Script
 from chaos.sim.clock import Clock
 from chaos.sim.disk import add_disk
 from chaos.sim.entropy import Entropy
+from chaos.sim.escapes import Escapes
 from chaos.sim.failpoints import FailpointSeam
 from chaos.sim.kernel import SimKernel
 from chaos.sim.net import NetworkSeam, SimulatedNetwork
@@ -40,7 +41,8 @@ class Stage:
     def __init__(self, trial: Trial, *, keeps_trace: bool = False) -> None:
         self.folder = FOLDER
         self.failpoints, self.clock, self.log = FailpointSeam(), Clock(), RunLog()
-        seams: list[Seam] = [self.log, self.clock, Entropy(), Threads(), ProcessCalls(), self.failpoints]
+        self.escapes = Escapes()
+        seams: list[Seam] = [self.escapes, self.log, self.clock, Entropy(), Threads(), ProcessCalls(), self.failpoints]
         script = Script(calmed=trial.zeroed)
         self.kernel = SimKernel(Seed(trial.seed), policy=trial.policy, script=script, seams=seams)
         self.disk = add_disk(self.kernel)
@@ -88,7 +90,8 @@ class Stage:
             for process in self.kernel.processes
             if process.error is not None
         ]
-        self.history.observe("unhandled", failures=[*unhandled, *ended])
+        escaped = [{"process": "", "message": "an escape", "error": str(error)} for error in self.escapes.found]
+        self.history.observe("unhandled", failures=[*unhandled, *ended, *escaped])
 
     def trace_text(self) -> str:
         """Return the steps that were kept, a line each."""
