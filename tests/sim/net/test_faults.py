@@ -204,7 +204,9 @@ def test_what_is_lost_comes_later() -> None:
         serve(world)
         with world.faults.loss("client", "server", probability=1, one_way=True) as fault:
             assert run(world, main) == 12.601
-            assert fault.fired == 12  # Six times for the piece that opens, six for the one with the byte.
+            assert (
+                fault.fired == 18
+            )  # Six times each: for the piece that opens, the one with the byte, the one that ends.
 
 
 def test_what_a_partition_held_back_is_sent_again_after_it() -> None:
