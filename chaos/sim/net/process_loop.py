@@ -95,6 +95,16 @@ class ProcessLoop(asyncio.SelectorEventLoop):
     def _close_self_pipe(self) -> None:
         """There is none."""
 
+    def _sock_read_done(self, fd: int, fut: Any, handle: Any = None) -> None:  # noqa: ARG002 - as it is called
+        """Stop waiting for what has come; a transport may be there already, if the waiting task had its turn first."""
+        if (key := self._table.selector.get_map().get(fd)) is not None and key.data[0] is handle:
+            self._remove_reader(fd)  # type: ignore[attr-defined]
+
+    def _sock_write_done(self, fd: int, fut: Any, handle: Any = None) -> None:  # noqa: ARG002 - as it is called
+        """Stop waiting for room, or for a connection; as above."""
+        if (key := self._table.selector.get_map().get(fd)) is not None and key.data[1] is handle:
+            self._remove_writer(fd)  # type: ignore[attr-defined]
+
     async def _sock_sendfile_native(self, *_arguments: Any) -> int:
         raise asyncio.SendfileNotAvailableError("no sendfile in the simulation; asyncio copies instead")
 
