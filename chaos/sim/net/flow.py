@@ -12,10 +12,12 @@ from __future__ import annotations
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Protocol
 
 from chaos.rules.link import retry_delays_ns
-from chaos.sim.net.line import Line, Piece
+from chaos.sim.net.line import Line
+from chaos.sim.net.piece import InOrder, Piece
 from chaos.sim.ports import Kernel, Timer
 
 SEND_BYTES_MAX = 64 * 1024
@@ -61,7 +63,7 @@ class Flow:
     def __init__(self, kernel: Kernel, line: Line, back: Line, source: End, target: End) -> None:
         self.line, self.source, self.target = line, source, target
         self.last_arrival_ns = self.sent_bytes = self.under_way = 0
-        self.is_deaf = self.is_dead = False
+        self.is_deaf = self.is_dead = self._is_broken_off = False
         self.send_bytes_max, self.receive_bytes_max = SEND_BYTES_MAX, RECEIVE_BYTES_MAX
         self.has_ended = False  # The receiver knows that no more comes.
         self.received_bytes = 0
@@ -71,6 +73,9 @@ class Flow:
         self._to_open = self._to_end = False
         self._end_left = False
         self._lost: deque[Piece] = deque()
+        self._again: deque[Piece] = deque()
+        self._next_at = 0
+        self._in_order = InOrder()
         self._received: deque[bytes] = deque()
         self._retry: Timer | None = None
         self._delays: Iterator[int] = iter(())
@@ -125,29 +130,33 @@ class Flow:
         self.is_dead = True
         self._unsent.clear()
         self._lost.clear()
+        self._again.clear()
         self._unsent_bytes = self._flying_bytes = self._unacknowledged_bytes = 0
         self._stop_retrying()
 
     @property
     def is_settled(self) -> bool:
         """Return whether the receiver's kernel has everything, the end included."""
-        return self.is_dead or (self._end_left and not self._flying_bytes and not self._lost and not self.under_way)
+        is_on_its_way = self._flying_bytes or self._lost or self._again or self.under_way
+        return self.is_dead or (self._end_left and not is_on_its_way)
 
     # What the line asks.
 
     def next_piece(self, bytes_max: int) -> Piece | None:
         """Return what should leave now, at most ``bytes_max`` bytes; None when nothing may."""
-        if self.is_dead or self._lost:
+        if self.is_dead or self._lost or self._is_broken_off:
             return None
+        if self._again:
+            return self._one_again(bytes_max)
         if self._to_open:
             self._to_open = False
-            return Piece(opens=True)
+            return self._numbered(b"", opens=True)
         if self._unsent:
             window = self.receive_bytes_max - self.received_bytes - self._flying_bytes
             return self._cut_off(min(bytes_max, window)) if window > 0 else None
         if self._to_end and not self._end_left:
             self._end_left = True
-            return Piece(ends=True)
+            return self._numbered(b"", ends=True)
         return None
 
     def arrive(self, piece: Piece) -> None:
@@ -158,13 +167,19 @@ class Flow:
         if self.is_dead:
             return
         self._trace("net.arrived", piece)
+        for ready in self._in_order.put(piece):
+            self._take_in(ready)
+
+    def _take_in(self, piece: Piece) -> None:
+        """Give the receiver a piece whose turn it is."""
         self._flying_bytes -= len(piece.data)
         if piece.data and self._back.conditions.is_cut:
             self._back.fired("cut")
             self._unacknowledged_bytes += len(piece.data)
             self._try_again_later()
-        if self.target.is_gone and not (piece.ends and not piece.data):
-            self.target.answer_with_reset()
+        if self.target.is_gone:
+            if piece.data or piece.opens:
+                self.target.answer_with_reset()
             return
         if piece.data:
             self._received.append(piece.data)
@@ -193,11 +208,11 @@ class Flow:
 
     def break_off(self, piece: Piece) -> None:
         """Deliver the last piece of a connection that ends here, and the end after it."""
+        self._is_broken_off = True
         how = self.line.conditions.ends_with
-        last = Piece(piece.data, ends=how == "fin")
+        last = replace(piece, ends=how == "fin")
         arrival_ns = max(self._kernel.now_ns + self.line.travel_ns(), self.last_arrival_ns)
         self._kernel.at(arrival_ns, lambda: self._arrive_last(last))
-        self._later_back(self.source.reset_by_peer)
 
     # The receiver's side.
 
@@ -241,12 +256,25 @@ class Flow:
             data = data[:count]
         self._unsent_bytes -= len(data)
         self._flying_bytes += len(data)
-        return Piece(data)
+        return self._numbered(data)
+
+    def _numbered(self, data: bytes, *, opens: bool = False, ends: bool = False) -> Piece:
+        piece = Piece(self._next_at, data, opens, ends)
+        self._next_at += piece.length
+        return piece
+
+    def _one_again(self, bytes_max: int) -> Piece:
+        piece = self._again.popleft()
+        if len(piece.data) > bytes_max:
+            piece, rest = piece.split(bytes_max)
+            self._again.appendleft(rest)
+        return piece
 
     def _arrive_last(self, piece: Piece) -> None:
         self.arrive(piece)
         if not piece.ends:
             self.target.reset_by_peer()
+        self._later_back(self.source.reset_by_peer)
 
     def _acknowledge(self) -> None:
         if self._is_awaited and not self._back.conditions.is_cut:
@@ -263,8 +291,7 @@ class Flow:
 
     def _trace(self, what: str, piece: Piece) -> None:
         """Write a line of the trace; of encrypted bytes, which are random, neither their number nor their sum."""
-        kind = "opens" if piece.opens else "ends" if piece.ends else "data"
-        facts = {"way": self.line.name, "connection": self.source.number, "kind": kind}
+        facts: dict[str, object] = {"way": self.line.name, "connection": self.source.number, "kind": piece.kind}
         if not self.source.is_opaque and not self.target.is_opaque:
             facts |= {"bytes": len(piece.data), "crc": zlib.crc32(piece.data)}
         self._kernel.trace(what, **facts)
@@ -292,8 +319,7 @@ class Flow:
             self._schedule_retry()
             return
         self._unacknowledged_bytes = 0
-        for piece in reversed(self._lost):
-            self._take_back(piece)
+        self._again.extend(self._lost)
         self._lost.clear()
         self._acknowledge()
         self.line.want(self)
@@ -302,15 +328,6 @@ class Flow:
         for line in (self.line, self._back):
             if line.conditions.is_cut:
                 line.fired("cut")
-
-    def _take_back(self, piece: Piece) -> None:
-        self._to_open = self._to_open or piece.opens
-        if piece.ends:
-            self._end_left = False
-        if piece.data:
-            self._unsent.appendleft(piece.data)
-            self._unsent_bytes += len(piece.data)
-            self._flying_bytes -= len(piece.data)
 
     def _stop_retrying(self) -> None:
         if self._retry is not None:

@@ -10,22 +10,13 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from typing import Protocol
 
 from chaos.rules.link import FIRST_RETRY_NS, LinkConditions
+from chaos.sim.net.piece import Piece
 from chaos.sim.ports import Kernel
 
 LOSSES_MAX = 6  # In a row, of one piece: a probability of 1 must not be a cut.
-
-
-@dataclass(slots=True)
-class Piece:
-    """Something on the wire: the first of a connection (``opens``), some of its bytes, or its end (``ends``)."""
-
-    data: bytes = b""
-    opens: bool = False
-    ends: bool = False
 
 
 class Sender(Protocol):

@@ -222,6 +222,28 @@ def test_what_a_partition_held_back_is_sent_again_after_it() -> None:
         assert run(world, main) == 2.401  # Tried again after 0.2, 0.6 and 1.4 s.
 
 
+def test_what_overtakes_a_lost_piece_waits_for_it() -> None:
+    arrivals: list[tuple[bytes, float]] = []
+
+    async def hear(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(100):
+            arrivals.append((data, now()))
+
+    async def main() -> None:
+        _, writer = await connect()
+        for when, data in ((3, b"first"), (3.3, b"second")):
+            await asyncio.sleep(when - now())
+            writer.write(data)
+        await asyncio.sleep(10)
+
+    with NetWorld() as world:
+        serve(world, hear)
+        world.faults.delay("client", "server", by_s=0.9995).begin()
+        world.faults.partition("client", "server").at(3.9, for_s=0.25)
+        run(world, main)
+        assert arrivals == [(b"firstsecond", 5.2)]  # The second came at 4.3, the first again at 4 + 0.2 + 1.
+
+
 def test_whoever_connects_during_a_partition_gets_through_with_a_later_attempt() -> None:
     async def main() -> float:
         await connect()
