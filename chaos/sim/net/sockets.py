@@ -16,6 +16,7 @@ from chaos.sim.net.stream_socket import StreamSocket
 from chaos.sim.net.table import SocketTable
 from chaos.sim.verdicts import NotSimulatedError
 
+_SEND_FLAGS = int(socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT)
 _FAMILIES = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
 
 
@@ -146,7 +147,7 @@ class SimulatedSocket(socket.socket):
 
     def send(self, data: Any, flags: int = 0) -> int:
         """Hand over what there is room for, and return how much."""
-        if flags & ~(socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT):
+        if flags and flags & ~_SEND_FLAGS:
             raise NotSimulatedError(f"send with the flags {flags:#x}", "leave them out")
         try:
             return self._alive().send(data)

@@ -74,8 +74,9 @@ def test_a_killed_process_that_had_not_read_everything_resets() -> None:
 
 
 def test_what_a_killed_process_had_handed_over_still_arrives() -> None:
-    async def speak(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(bytes(1000))
+        await reader.read()
 
     async def main() -> int:
         client, got = await connected(), 0
