@@ -73,10 +73,10 @@ class QueueManager:
         """Keep the report in ``source`` durably and return its id; 1 is the most urgent ``priority``, 10 the least.
 
         Raises ``ReportInvalidError``, ``QueueFullError``, ``DiskError`` or ``ServiceStoppingError``: it is not kept
-        then. Cancelled, it may or may not be kept; if it is, it counts and will be sent.
+        then. Cancelled, it is not kept either, unless ``may_be_kept`` says at that instant that it may be.
         """
         self._require_accepting("submit")
-        report = await self._parsed(source)
+        report = await self.parsed(source)
         self._require_accepting("submit")
         return await self._submitted(report, priority)
 
@@ -85,6 +85,14 @@ class QueueManager:
         if self._is_closed:
             raise ServiceStoppingError("submit")
         return await self._submitted(source, priority)
+
+    def may_be_kept(self, report_id: str) -> bool:
+        """Return whether a report is in the queue, or was cut off so late that it may yet come into it."""
+        return self._store.may_be_kept(report_id)
+
+    def is_changing(self, report_id: str) -> bool:
+        """Return whether the disk is at a change of that report, which nobody can call back."""
+        return self._store.is_changing(report_id)
 
     def stop_accepting(self) -> None:
         """Refuse everything that would change the queue from outside, from now on."""
@@ -156,8 +164,11 @@ class QueueManager:
         if not self.is_accepting:
             raise ServiceStoppingError(operation)
 
-    async def _parsed(self, source: Source) -> Report:
-        """Parse at once what is small; the rest in a thread, so that encoding a large mapping delays nobody."""
+    async def parsed(self, source: Source) -> Report:
+        """Return the report in ``source``. Raises ``ReportInvalidError``.
+
+        What is small is parsed at once; the rest in a thread, so that encoding a large mapping delays nobody.
+        """
         if isinstance(source, Report):
             return source
         if isinstance(source, Mapping) or len(source) > PARSE_INLINE_BYTES:

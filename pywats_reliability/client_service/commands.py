@@ -6,15 +6,17 @@ end. A report given as text keeps its bytes; one given as an object is encoded h
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from pywats_reliability.client_service.late_effects import may_be_late
 from pywats_reliability.client_service.queue_commands import QueueCommands
 from pywats_reliability.client_service.server_trial import try_server
 from pywats_reliability.config import ClientConfig
 from pywats_reliability.converter_pool import AsyncConverterPool
-from pywats_reliability.errors import ReportInvalidError, ServiceStoppingError, SettingTypeError
+from pywats_reliability.errors import OutcomeUnknownError, ReportInvalidError, ServiceStoppingError, SettingTypeError
 from pywats_reliability.ipc import Answer, CommandHandler
 from pywats_reliability.queue_manager import PRIORITY_DEFAULT, QueueManager
 
@@ -64,14 +66,17 @@ class Commands:
 
     def handlers(self) -> dict[str, CommandHandler]:
         """Return the handler of each command."""
+        queue = QueueCommands(self._service.queue, self._service.data).handlers()
+        for name in ("retry_failed", "discard_failed"):
+            queue[name] = may_be_late(name, queue[name], "ask show_report", is_at_it=self._is_changing)
         return {
             "get_status": self.get_status,
             "get_config": self.get_config,
-            "set_config": self.set_config,
+            "set_config": may_be_late("set_config", self.set_config, "ask get_config", is_at_it=lambda _: True),
             "stop": self.stop,
             "restart": self.restart,
             "submit": self.submit,
-            **QueueCommands(self._service.queue, self._service.data).handlers(),
+            **queue,
             "sync_now": self.sync_now,
             "get_converters": self.get_converters,
             "start_converter": self.start_converter,
@@ -112,7 +117,14 @@ class Commands:
             raise ReportInvalidError("args.report as JSON text or an object", "neither")
         if type(priority) is not int or not 1 <= priority <= 10:
             raise ReportInvalidError("args.priority as a whole number from 1 to 10", "something else")
-        return {"id": await self._service.queue.submit(report, priority=priority)}
+        queue = self._service.queue
+        whole = await queue.parsed(report)
+        try:
+            return {"id": await queue.submit(whole, priority=priority)}
+        except asyncio.CancelledError as cut_off:
+            if not queue.may_be_kept(whole.id):
+                raise  # And never will be.
+            raise OutcomeUnknownError("submit", f"ask show_report for {whole.id}") from cut_off
 
     async def sync_now(self, _: Mapping[str, Any]) -> dict[str, Any]:
         """Try every report that waits for its retry at once."""
@@ -143,6 +155,9 @@ class Commands:
         if not isinstance(changes, dict):
             raise SettingTypeError("settings", "an object of settings", "something else")
         return await try_server(self._service.config, changes)
+
+    def _is_changing(self, args: Mapping[str, Any]) -> bool:
+        return self._service.queue.is_changing(str(args.get("id")))
 
     def _require_running(self, operation: str) -> None:
         if not self._service.queue.is_accepting:

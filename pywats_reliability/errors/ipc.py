@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pywats_reliability.errors.reports import QueueFullError, ReportInvalidError, ServiceStoppingError
 from pywats_reliability.errors.root import ReliabilityError
+from pywats_reliability.errors.running import OutcomeUnknownError
 
 
 class IPCError(ReliabilityError):
@@ -95,6 +96,12 @@ class IPCCommandTimeoutError(IPCRemoteError):
     """The command took longer than the service allows; it was cancelled and has no later effect."""
 
     code = "processing_timeout"
+
+
+class IPCOutcomeUnknownError(IPCRemoteError):
+    """The command took longer than the service allows, because the disk is at it: it may take effect later."""
+
+    code = OutcomeUnknownError.code
 
 
 class IPCQueueFullError(IPCRemoteError):

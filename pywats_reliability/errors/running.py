@@ -63,6 +63,19 @@ class StepTimeoutError(ReliabilityError):
         super().__init__(f"{step}: expected it to end within {limit_s:g} s, found {found}; look at what it waits for")
 
 
+class OutcomeUnknownError(ReliabilityError):
+    """A command was cut off while the disk was at it: it may take effect later, or not at all."""
+
+    code = "outcome_unknown"
+
+    def __init__(self, operation: str, advice: str) -> None:
+        self.operation, self.advice = operation, advice
+        super().__init__(
+            f"{operation}: expected the disk to be done in time, found it still at it, so that this may take effect"
+            f" later; {advice} before you try again"
+        )
+
+
 class ScopeClosedError(ReliabilityError):
     """Something was handed to a scope that has closed already; who opened it must close it."""
 

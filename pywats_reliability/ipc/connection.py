@@ -108,7 +108,7 @@ class Connection:
     async def _answer(self, stream: FrameStream, reply: Reply) -> None:
         self._tally.requests += 1
         self._tally.errors += reply.code is not None
-        self._tally.timeouts += reply.code == messages.PROCESSING_TIMEOUT
+        self._tally.timeouts += reply.code in (messages.PROCESSING_TIMEOUT, messages.OUTCOME_UNKNOWN)
         try:
             async with self._limit(WRITING, self._limits.write_s):
                 await stream.send(reply.body)

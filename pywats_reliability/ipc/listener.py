@@ -62,6 +62,15 @@ class Listener:
         accepted.setblocking(False)
         return accepted
 
+    async def wait_for_somebody(self) -> None:
+        """Return when somebody waits to be accepted. Needs no descriptor, unlike ``accept``."""
+        loop, come = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self._socket, come.set)
+        try:
+            await come.wait()
+        finally:
+            loop.remove_reader(self._socket)
+
     def close(self) -> None:
         """Remove the socket file, if it is still ours, and stop listening. Nobody may be waiting in ``accept``."""
         if self._socket.fileno() < 0:

@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 from pywats_reliability.errors import (
     IPCAuthenticationError,
     IPCCommandTimeoutError,
+    IPCOutcomeUnknownError,
     IPCProtocolError,
     IPCRateLimitError,
     IPCRemoteError,
@@ -44,6 +45,7 @@ AUTHENTICATION = IPCAuthenticationError.code
 RATE_LIMITED = IPCRateLimitError.code
 UNKNOWN_COMMAND = IPCUnknownCommandError.code
 PROCESSING_TIMEOUT = IPCCommandTimeoutError.code
+OUTCOME_UNKNOWN = IPCOutcomeUnknownError.code
 
 _CODES_BY_BEGINNING = {
     "Protocol version ": UNSUPPORTED_VERSION,

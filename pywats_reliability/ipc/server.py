@@ -202,12 +202,18 @@ class AsyncIPCServer:
             except OSError as error:
                 if error.errno not in _OUT_OF_RESOURCES:
                     raise
-                await self._wait_for_a_descriptor(error)
+                await self._wait_for_a_descriptor(listener, error)
             else:
                 self._admit(accepted, group)
                 await asyncio.sleep(0)  # A burst of newcomers must not keep those connected waiting.
 
-    async def _wait_for_a_descriptor(self, error: OSError) -> None:
+    async def _wait_for_a_descriptor(self, listener: Listener, error: OSError) -> None:
+        """Have somebody give a descriptor up, if there is anybody to accept: without any, the system says the same."""
+        try:
+            async with asyncio.timeout(self.ACCEPT_RETRY_S):
+                await listener.wait_for_somebody()
+        except TimeoutError:
+            return
         now = asyncio.get_running_loop().time()
         if self._warned_at is None or now - self._warned_at >= WARN_EVERY_S:
             self._warned_at = now

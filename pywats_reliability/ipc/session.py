@@ -5,7 +5,8 @@
 * Every body gets exactly one reply, with its request's id (H6.5); whatever the handler does becomes one too (H3.3): an
   error of ours keeps its code and words; any other exception is a bug of ours: logged once with its traceback, and
   answered without its words, which might hold a secret (H3.5). Bad input is never logged at ERROR (H6.6).
-* A command over its time is cancelled and has ended before it is answered (H6.3): so it has no later effect.
+* A command over its time is cancelled and has ended before it is answered (H6.3): so it has no later effect. One that
+  cannot promise that, because a disk does not answer, says so: its outcome is unknown, which is another code.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from pywats_reliability.errors import ReliabilityError
+from pywats_reliability.errors import OutcomeUnknownError, ReliabilityError
 from pywats_reliability.ipc import messages
 from pywats_reliability.ipc.messages import JSON, Request, Response, refusal
 from pywats_reliability.ipc.rate_limit import TokenBucket
@@ -108,6 +109,12 @@ class Session:
         try:
             async with deadline:
                 data = await handler(request.args)
+        except OutcomeUnknownError as error:
+            if not deadline.expired():
+                raise asyncio.CancelledError from error  # The connection is being ended; there is nobody to tell.
+            log.warning("IPC command %s is over its time: %s", request.command, error)
+            text = f"Request processing timeout after {self._request_s}s: {error}"
+            return refusal(error.code, text, request_id=request.request_id), None
         except asyncio.CancelledError:
             if _is_being_cancelled():
                 raise

@@ -2,15 +2,18 @@
 
 * Writing (H1.1, H1.8): each aside; sync them all (one ``syncfs`` where they are many and the disk can, a plain sync
   when there is one, else a sync of each in parallel); rename each; sync each folder once; only then is anybody woken.
-  What cannot be made durable is removed again, and is an error for its own producer alone.
+  What cannot be made durable is removed again, and is an error for its own producer alone. A write whose producer is
+  gone may be withdrawn until it gets its name: that is one instant, which ``withdraw`` and the renaming agree on.
 * Moving: rename each and wake at once who needs no durability (a lost move to ``sent/`` means a resend with the same
   id, H1.5); sync the folders once; wake the others (``failed/`` keeps its story, H1.4).
 """
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -35,6 +38,8 @@ class Write(Entry):
     replace: bool = False
     needs_room: bool = False
     aside: Aside | None = None
+    is_withdrawn: bool = False
+    is_being_named: bool = False
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -53,6 +58,13 @@ class WritePlan:
 
     def __init__(self, disk: Disk, parallel: int, places: Places) -> None:
         self._disk, self._parallel, self._places = disk, parallel, places
+        self._naming = threading.Lock()
+
+    def withdraw(self, write: Write) -> bool:
+        """Take back a write that nobody waits for any more; false when it has its name, or is just getting it."""
+        with self._naming:
+            write.is_withdrawn = not write.is_being_named
+            return write.is_withdrawn
 
     def __call__(self, batch: list[Write]) -> Iterator[list[Job]]:
         """Yield one stage where one call syncs, or three where each file is synced by itself."""
@@ -106,7 +118,7 @@ class WritePlan:
     def _publish(self, batch: list[Write]) -> None:
         published: dict[Path, list[Write]] = {}
         for write in batch:
-            if write.aside:
+            if write.aside and self._may_be_named(write):
                 try:
                     self._disk.publish(write.aside, replace=write.replace)
                     published.setdefault(write.folder, []).append(write)
@@ -118,7 +130,14 @@ class WritePlan:
             except DiskError as error:
                 self._withdraw(writes, error)
 
-    def _give_up(self, write: Write, error: DiskError) -> None:
+    def _may_be_named(self, write: Write) -> bool:
+        with self._naming:
+            write.is_being_named = not write.is_withdrawn
+        if write.is_withdrawn:
+            self._give_up(write, asyncio.CancelledError())
+        return write.is_being_named
+
+    def _give_up(self, write: Write, error: BaseException) -> None:
         assert write.aside is not None, "only what was written aside can be given up"
         write.error = error
         self._disk.discard(write.aside)

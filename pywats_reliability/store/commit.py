@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -81,6 +82,10 @@ class GroupCommit(Generic[EntryT]):
             self._idle.clear()
             loop.call_soon(self._begin)
         await entry.future
+
+    def under_way(self) -> Iterator[EntryT]:
+        """Yield what has been handed in and has not ended."""
+        return itertools.chain(self._batch, self._waiting)
 
     async def wait_idle(self) -> None:
         """Return when nothing waits and no batch is under way."""

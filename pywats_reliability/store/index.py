@@ -127,6 +127,11 @@ class Index:
         packed = self._entries.get(sequence)
         return None if packed is None else _unpacked(sequence, packed)
 
+    def has_id(self, report_id: str) -> bool:
+        """Return whether there is a record of that report; it costs a look at each."""
+        wanted = bytes.fromhex(report_id.replace("-", ""))
+        return any(packed.startswith(wanted) for packed in self._entries.values())
+
     @property
     def in_flight(self) -> int:
         """How many records are given out and not deferred."""

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pywats_reliability.errors import QueueFullError
+from pywats_reliability.errors import QueueFullError, ReportInvalidError
+from pywats_reliability.report import Report
 from pywats_reliability.store.index import Index
+from pywats_reliability.store.names import PRIORITY_MAX, PRIORITY_MIN
 
 RECORD_BYTES_MAX = 64 * 1024 * 1024
 
@@ -57,6 +59,13 @@ class Places:
         self._index = index
         self._reserved: dict[int, int] = {}
         self._reserved_bytes = 0
+
+    def require_sane(self, report: Report, priority: int) -> None:
+        """Raise ``ReportInvalidError`` for a report that can never be taken, as it is or at that priority."""
+        if not PRIORITY_MIN <= priority <= PRIORITY_MAX:
+            raise ReportInvalidError(f"a priority from {PRIORITY_MIN} (urgent) to {PRIORITY_MAX}", str(priority))
+        if len(report.body) > (most := self.limits.record_bytes_max):
+            raise ReportInvalidError(f"at most {most} bytes", f"{len(report.body)} bytes")
 
     def refusal(self, size_bytes: int = 0) -> QueueFullError | None:
         """Return why a report of that size has no place, or nothing when it has one."""

@@ -11,13 +11,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from collections import Counter
 from collections.abc import Iterable
 
-from pywats_reliability.disk import Disk, Entry
-from pywats_reliability.errors import DiskError
+from pywats_reliability.disk import NEVER_READABLE, Disk, Entry
+from pywats_reliability.errors import DiskError, ReportInvalidError
 from pywats_reliability.ports import WallClock
+from pywats_reliability.report import parse_report
 from pywats_reliability.store.adoption import Adoption, Fate, Judgement
 from pywats_reliability.store.folders import Folders
 from pywats_reliability.store.index import Index, IndexEntry
@@ -72,6 +74,24 @@ class Reconciliation:
     def reject(self, record: Record, why: str) -> Judgement:
         """Put a record that turned out to be none into quarantine. Blocks; ``note`` the judgement in the loop."""
         return self._adoption.reject(self._folders.pending / record.name, why)
+
+    def read(self, record: Record) -> bytes | Judgement:
+        """Return a record's bytes, or what was done with it as it is no report. Blocks; raises ``DiskError``."""
+        path = self._folders.pending / record.name
+        try:
+            body = self._disk.read(path, bytes_max=self._places.limits.record_bytes_max)
+            found = parse_report(body)
+        except ReportInvalidError as error:
+            return self.reject(record, str(error))
+        except DiskError as error:
+            if error.error_number == errno.ENOENT:
+                return Judgement(Fate.GONE, why="it was removed by hand")
+            if error.error_number in NEVER_READABLE:
+                return self.reject(record, str(error))
+            raise
+        if found.id != record.report_id or found.body != body:
+            return self.reject(record, "its contents carry another id than its name")
+        return body
 
     def note(self, name: str, judgement: Judgement) -> None:
         """Count a judgement and say in the log what a person should know."""

@@ -12,25 +12,23 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from pywats_reliability.disk import NEVER_READABLE, Disk
+from pywats_reliability.disk import Disk
 from pywats_reliability.errors import (
     DiskError,
     QueueCriticalError,
     QueueFullError,
     RecordUnreadableError,
-    ReportInvalidError,
     ReportNotFoundError,
     ServiceStoppingError,
 )
 from pywats_reliability.events import Event
 from pywats_reliability.ports import WallClock
-from pywats_reliability.report import Report, parse_report
+from pywats_reliability.report import Report
 from pywats_reliability.store import folders as in_folders
 from pywats_reliability.store.adoption import Fate, Judgement
 from pywats_reliability.store.batches import Move, MovePlan, Write, WritePlan
@@ -40,15 +38,7 @@ from pywats_reliability.store.history import History, read_history
 from pywats_reliability.store.index import Index, IndexEntry
 from pywats_reliability.store.limits import Places, StoreCounts, StoreLimits
 from pywats_reliability.store.lock import FolderLock
-from pywats_reliability.store.names import (
-    PRIORITY_DEFAULT,
-    PRIORITY_MAX,
-    PRIORITY_MIN,
-    Record,
-    history_name,
-    make_record,
-    sent_name,
-)
+from pywats_reliability.store.names import PRIORITY_DEFAULT, Record, history_name, make_record, sent_name
 from pywats_reliability.store.reconciliation import Reconciliation
 from pywats_reliability.store.recovery import Recovery
 from pywats_reliability.store.workers import CLOSE_TIMEOUT_S, Workers
@@ -75,11 +65,12 @@ class ReportStore:
         self._places = Places(self._index, limits)
         self._lock = FolderLock(folder, disk, clock)
         self._reconciliation = Reconciliation(self._folders, disk, clock, self.workers, self._index, self._places)
-        plan = WritePlan(disk, self.workers.threads, self._places)
-        self._writes: GroupCommit[Write] = GroupCommit("writes", self.workers, plan)
+        self._plan = WritePlan(disk, self.workers.threads, self._places)
+        self._writes: GroupCommit[Write] = GroupCommit("writes", self.workers, self._plan)
         self._moves: GroupCommit[Move] = GroupCommit("moves", self.workers, MovePlan(disk))
         self._evicting: dict[int, None] = {}
         self._evicted = 0
+        self._discarding: dict[asyncio.Future[int], str] = {}
         self._is_open = False
 
     async def open(self) -> Recovery:
@@ -119,19 +110,34 @@ class ReportStore:
     async def accept(self, report: Report, *, priority: int = PRIORITY_DEFAULT) -> Record:
         """Make ``report`` durable and return its record; 1 is the most urgent ``priority``, 10 the least.
 
-        Raises ``QueueFullError`` (nothing was written) or ``DiskError`` (nothing is kept). Cancelled, it may or may not
-        be kept; if it is, it counts and will be sent.
+        Raises ``QueueFullError`` (nothing was written) or ``DiskError`` (nothing is kept). Cancelled before the record
+        has its name, it will never be kept; later, it may be, counts then and will be sent (``may_be_kept``).
         """
         self._require_open("accept")
-        self._require_sane(report, priority)
+        self._places.require_sane(report, priority)
         entry = IndexEntry(self._next_place(), report.id, priority, len(report.body))
         record = make_record(*entry)
         self._places.reserve(entry.sequence, entry.size)
-        await self._writes.do(Write(
+        write = Write(
             folder=self._folders.pending, name=record.name, data=report.body, needs_room=True,
             on_end=partial(self._accepted, entry),
-        ))  # fmt: skip
+        )  # fmt: skip
+        try:
+            await self._writes.do(write)
+        except asyncio.CancelledError:
+            self._plan.withdraw(write)
+            raise
         return record
+
+    def may_be_kept(self, report_id: str) -> bool:
+        """Return whether a record of that report is here, or may yet come: its write cannot be withdrawn any more."""
+        named = (write.name for write in self._writes.under_way() if write.is_being_named)
+        return any(report_id in name for name in named) or self._index.has_id(report_id)
+
+    def is_changing(self, report_id: str) -> bool:
+        """Return whether the disk is at a move or a removal of that report, which nobody can call back."""
+        moves = (move.source.name for move in self._moves.under_way())
+        return any(report_id in name for name in moves) or report_id in self._discarding.values()
 
     def take(self) -> Record | None:
         """Return the oldest of the most urgent records and mark it in flight; none while its id is in flight (H1.9)."""
@@ -144,7 +150,7 @@ class ReportStore:
         Raises ``RecordUnreadableError`` when the record is no report: it has left the queue then, to quarantine with
         the reason (H1.6). Raises ``DiskError`` for a fault that may pass: the record is still in flight, to release.
         """
-        future = self.workers.start(partial(self._read, record))
+        future = self.workers.start(partial(self._reconciliation.read, record))
         future.add_done_callback(partial(self._read_ended, record))
         body = await asyncio.shield(future)
         if isinstance(body, Judgement):
@@ -232,7 +238,10 @@ class ReportStore:
         """Delete the failed records of a report for good; return how many. Raises as ``retry_failed``."""
         self._require_open("discard")
         records = await self._find_failed(report_id)
-        removed = await self.workers.run(in_folders.remove_records, self._disk, self._folders.failed, records)
+        removing = self.workers.start(partial(in_folders.remove_records, self._disk, self._folders.failed, records))
+        self._discarding[removing] = report_id
+        removing.add_done_callback(self._discarding.pop)
+        removed = await asyncio.shield(removing)
         self._reconciliation.failed -= removed
         self.changed.emit()
         return removed
@@ -294,12 +303,6 @@ class ReportStore:
         if not self._is_open:
             raise ServiceStoppingError(operation)
 
-    def _require_sane(self, report: Report, priority: int) -> None:
-        if not PRIORITY_MIN <= priority <= PRIORITY_MAX:
-            raise ReportInvalidError(f"a priority from {PRIORITY_MIN} (urgent) to {PRIORITY_MAX}", str(priority))
-        if len(report.body) > (most := self._places.limits.record_bytes_max):
-            raise ReportInvalidError(f"at most {most} bytes", f"{len(report.body)} bytes")
-
     async def _ask_free_bytes(self) -> None:
         if self._places.limits.min_free_disk_bytes:
             self._places.note_free_disk_bytes(await self.workers.run(self._disk.free_bytes, self._folders.pending))
@@ -314,23 +317,6 @@ class ReportStore:
             self._places.refused += 1
         self._places.free(entry.sequence)
         self.changed.emit()
-
-    def _read(self, record: Record) -> bytes | Judgement:
-        path = self._folders.pending / record.name
-        try:
-            body = self._disk.read(path, bytes_max=self._places.limits.record_bytes_max)
-            found = parse_report(body)
-        except ReportInvalidError as error:
-            return self._reconciliation.reject(record, str(error))
-        except DiskError as error:
-            if error.error_number == errno.ENOENT:
-                return Judgement(Fate.GONE, why="it was removed by hand")
-            if error.error_number in NEVER_READABLE:
-                return self._reconciliation.reject(record, str(error))
-            raise
-        if found.id != record.report_id or found.body != body:
-            return self._reconciliation.reject(record, "its contents carry another id than its name")
-        return body
 
     def _read_ended(self, record: Record, future: asyncio.Future[bytes | Judgement]) -> None:
         if future.cancelled() or future.exception() is not None:

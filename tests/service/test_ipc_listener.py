@@ -265,6 +265,15 @@ async def test_out_of_descriptors_a_hung_client_gives_up_its_own_for_a_newcomer(
             assert (await early.ask("echo"))["success"]
 
 
+@pytest.mark.proves("H6.10")
+@in_virtual_time
+async def test_out_of_descriptors_nobody_has_to_go_while_nobody_comes(tmp_path: Path) -> None:
+    async with make_server(tmp_path).serving() as server, connected(server):
+        with no_descriptor_left():
+            await asyncio.sleep(25)
+            assert (server.counts.connections_open, server.counts.connections_evicted) == (1, 0)
+
+
 @in_virtual_time
 async def test_the_listener_says_what_it_is(tmp_path: Path) -> None:
     listener = await listener_module.listen(UnixAddress(tmp_path / "s"))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import psutil
 import pytest
 
-from pywats_reliability.disk import Disk
+from pywats_reliability.disk import Aside, Disk
 from pywats_reliability.errors import DiskError, QueueFullError, ReportInvalidError, ServiceStoppingError
 from pywats_reliability.report import Report
 from pywats_reliability.store import ReportStore, StoreLimits
@@ -190,7 +190,45 @@ async def test_a_producer_cancelled_in_mid_commit_leaves_the_count_true(
             accepting.cancel()
         go_on.set()
         await store.accept(make_report())
-        assert store.counts.pending == len(records(tmp_path / "pending")) == len(take_all(store)) == 2
+        assert store.counts.pending == len(records(tmp_path / "pending")) == len(take_all(store)) == 1
+
+
+@pytest.mark.proves("H6.3")
+@pytest.mark.parametrize("count", [1, 3, 10])
+async def test_a_producer_that_is_gone_before_its_record_has_its_name_leaves_nothing(
+    tmp_path: Path, count: int
+) -> None:
+    """Its neighbours in the batch are kept; ``count`` chooses among the ways in which a batch is synced."""
+    is_held, syncing, go_on = threading.Event(), threading.Event(), threading.Event()
+
+    class HeldDisk(Disk):
+        def sync_aside(self, aside: Aside) -> None:
+            hold()
+            super().sync_aside(aside)
+
+        def sync_filesystem(self, folder: Path | str) -> bool:
+            hold()
+            return super().sync_filesystem(folder)
+
+    def hold() -> None:
+        if is_held.is_set():
+            syncing.set()
+            assert go_on.wait(5), "the test lets it go on"
+
+    reports = [make_report() for _ in range(count)]
+    async with opened(tmp_path, disk=HeldDisk()) as store:
+        is_held.set()
+        accepting = [asyncio.gather(store.accept(each)) for each in reports]
+        await asyncio.to_thread(syncing.wait, 5)
+        accepting[0].cancel()
+        await asyncio.sleep(0)
+        assert not store.may_be_kept(reports[0].id)
+        go_on.set()
+        await asyncio.gather(*accepting, return_exceptions=True)
+        await store.accept(make_report())
+        kept = take_all(store)
+        assert (len(kept), reports[0].id in kept, store.counts.pending) == (count, False, count)
+        assert [name for name in os.listdir(tmp_path / "pending") if name.endswith(".tmp")] == []
 
 
 async def test_a_producer_cancelled_before_the_commit_gives_its_place_back(tmp_path: Path) -> None:
