@@ -149,14 +149,12 @@ class QueueManager:
         """Hear from an upload that the server has the report."""
         self.operation_sent.emit(report_id)
 
-    def failed(self, report_id: str, error: str, *, final: bool) -> None:
-        """Hear from an upload that it failed; ``final``: the report is in ``failed/``, else it will be tried again."""
-        log.log(logging.ERROR if final else logging.WARNING, "report %s not sent: %s", report_id, error)
+    def failed(self, report_id: str, error: str, *, final: bool) -> None:  # noqa: ARG002 - others need it
+        """Hear from an upload, which logs it, that it failed; ``final``: the report is in ``failed/``."""
         self.operation_failed.emit(report_id, error)
 
     def critical(self, error: QueueCriticalError) -> None:
-        """Hear from an upload that it failed and that this could not be saved either (H3.4)."""
-        log.critical("%s", error)
+        """Hear from an upload, which logs it, that it failed and that this could not be saved either (H3.4)."""
         self.queue_critical.emit(error)
         self.operation_failed.emit(error.report_id, str(error))
 
@@ -197,6 +195,7 @@ class QueueManager:
         evicted = await self._store.evict_oldest(reason)
         if evicted is None:
             return False
+        log.error("report %s is in failed/, to be retried or discarded by hand: %s", evicted.report_id, reason)
         self.failed(evicted.report_id, reason, final=True)
         return True
 

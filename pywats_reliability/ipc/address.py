@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -72,4 +73,10 @@ def default_address(instance_id: str, *, folder: Path | None = None, platform: s
     if platform == "win32":
         digest = hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
         return TcpAddress(PORT_FIRST + int(digest[:8], 16) % PORT_COUNT)
-    return UnixAddress((folder or platformdirs.user_runtime_path("pywats")) / f"{name}.sock")
+    return UnixAddress((folder or _runtime_folder()) / f"{name}.sock")
+
+
+def _runtime_folder() -> Path:
+    with warnings.catch_warnings():  # Where XDG_RUNTIME_DIR is not set there is a fallback, and nothing to warn of.
+        warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
+        return platformdirs.user_runtime_path("pywats")

@@ -68,6 +68,7 @@ def test_saving_the_same_again_does_not_lose_the_previous_one(path: Path) -> Non
     assert load_config(backup_path(path)).sn_start == 1
 
 
+@pytest.mark.proves("C1.10")
 @pytest.mark.parametrize("writes", [0, 1])
 def test_c1_10_a_disk_error_at_any_write_leaves_the_old_file_whole(path: Path, writes: int) -> None:
     save_config(path, ClientConfig(sn_start=1), disk=Disk())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,3 +47,12 @@ def test_a_path_that_fits_is_taken_and_a_longer_one_is_refused_by_its_bytes() ->
 def test_an_address_of_another_computer_is_refused() -> None:
     with pytest.raises(IPCAddressError, match=r"expected a loopback address, found host 0\.0\.0\.0"):
         TcpAddress(50000, "0.0.0.0")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no runtime folders there")
+def test_without_a_runtime_folder_of_the_system_nothing_is_said_on_stderr(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "XDG_RUNTIME_DIR"}
+    code = "from pywats_reliability.ipc.address import default_address; print(default_address('x'))"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, timeout=20, check=True)
+    assert (done.stderr, done.stdout.endswith(b"/pyWATS_Service_x.sock\n")) == (b"", True)

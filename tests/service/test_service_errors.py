@@ -125,6 +125,7 @@ async def test_a_send_whose_outcome_cannot_be_saved_is_critical_with_both_causes
     cause = "the server has it" if status == 200 else str(status)
     (reason,) = (reason for reason in told["reasons"] if reason.startswith("critical: "))
     critical = [record.getMessage() for record in caplog.records if record.levelno == logging.CRITICAL]
+    assert len(critical) == 1, "it is logged once"
     for text in (reason, critical[0]):
         assert cause in text
         assert "No space left on device" in text
