@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sys
+import traceback
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -60,9 +62,9 @@ class SimLoop(LoopExecutor, LoopNetwork, LoopSignals, asyncio.AbstractEventLoop)
             if owner.__class__ is SimTask or (isinstance(owner, asyncio.Task) and self._adopt(owner)):
                 self._add_turn((callback, args, context or copy_context(), self))
                 return None  # type: ignore[return-value] # Tasks never look at it.
-        if self._is_debugging:
-            self._check_callback(callback, "call_soon")
         handle = SimHandle(callback, args, self, context if context is not None else copy_context())
+        if self._is_debugging:
+            self._check_callback(callback, "call_soon", handle)
         self._add_callback(handle)
         return handle
 
@@ -93,9 +95,9 @@ class SimLoop(LoopExecutor, LoopNetwork, LoopSignals, asyncio.AbstractEventLoop)
     ) -> asyncio.TimerHandle:
         if self._is_closed:
             self._check_closed()
-        if self._is_debugging:
-            self._check_callback(callback, "call_at")
         handle = SimTimerHandle(when_ns, callback, args, self, context if context is not None else copy_context())
+        if self._is_debugging:
+            self._check_callback(callback, "call_at", handle)
         self.kernel.add_timer(handle)
         return handle
 
@@ -105,11 +107,14 @@ class SimLoop(LoopExecutor, LoopNetwork, LoopSignals, asyncio.AbstractEventLoop)
             task.number = self.next_number()
         return True
 
-    def _check_callback(self, callback: Any, method: str) -> None:
+    def _check_callback(self, callback: Any, method: str, handle: asyncio.Handle) -> None:
+        """Do what asyncio does in debug mode: refuse what is no callback, and note who asked."""
         if asyncio.iscoroutine(callback) or asyncio.iscoroutinefunction(callback):
             raise TypeError(f"coroutines cannot be used with {method}()")
         if not callable(callback):
             raise TypeError(f"a callable object was expected by {method}(), got {callback!r}")
+        noted: Any = handle
+        noted._source_traceback = traceback.extract_stack(sys._getframe(2))  # noqa: SLF001 - asyncio's own slot
 
     # Futures and tasks.
 
@@ -262,13 +267,13 @@ class SimLoop(LoopExecutor, LoopNetwork, LoopSignals, asyncio.AbstractEventLoop)
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         """Log the error as asyncio does, and keep it in ``process.unhandled``."""
         self.process.note_unhandled(context)
-        base: Any = asyncio.BaseEventLoop
+        base: Any = asyncio.base_events.BaseEventLoop
         base.default_exception_handler(self, context)
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """Tell the handler, as asyncio does; not once the process is dead."""
         if self.process.is_alive:
-            base: Any = asyncio.BaseEventLoop
+            base: Any = asyncio.base_events.BaseEventLoop
             base.call_exception_handler(self, context)
 
     def get_debug(self) -> bool:

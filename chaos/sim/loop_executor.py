@@ -8,6 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from chaos.sim.verdicts import NotSimulatedError
+
 if TYPE_CHECKING:
     from chaos.sim.process import SimProcess
 
@@ -25,6 +27,8 @@ class LoopExecutor:
         """Call ``func`` in a thread and return the future of what it returns."""
         loop: Any = self
         loop._check_closed()  # noqa: SLF001 - the class this is a part of
+        if loop.kernel.current is None:
+            raise NotSimulatedError("loop.run_in_executor() while the loop does not run", "call it in a coroutine")
         if executor is None:
             if self._is_executor_shut_down:
                 raise RuntimeError("Executor shutdown has been called")
