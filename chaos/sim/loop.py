@@ -26,6 +26,8 @@ from chaos.sim.tasks import STEP_TYPES, SimFuture, SimHandle, SimTask, SimTimerH
 if TYPE_CHECKING:
     from chaos.sim.process import SimProcess
 
+ORIGIN_DEPTH = 10  # As in asyncio.constants.
+
 
 @refuse_the_rest
 class SimLoop(LoopExecutor, LoopNetwork, LoopSignals, asyncio.AbstractEventLoop):  # type: ignore[misc] # Less typed.
@@ -39,7 +41,10 @@ class SimLoop(LoopExecutor, LoopNetwork, LoopSignals, asyncio.AbstractEventLoop)
         self.asyncgens: WeakSet[Any] = WeakSet()
         self.next_number = self.kernel.next_number
         self._add_turn, self._add_callback = self.kernel.add_turn, self.kernel.add_callback
-        self._is_running = self._is_closed = self._is_debugging = self._asyncgens_shut_down = False
+        self._is_running = self._is_closed = self._is_tracking = False
+        self._depth_before = 0
+        asks: Any = asyncio.coroutines
+        self._is_debugging: bool = asks._is_debug_mode()  # noqa: SLF001 - the environment, as asyncio reads it
         self._task_factory: Any = None
         self._exception_handler: Any = None
         self._current_handle = None  # Read by asyncio's own default exception handler.
@@ -155,9 +160,11 @@ class SimLoop(LoopExecutor, LoopNetwork, LoopSignals, asyncio.AbstractEventLoop)
         if asyncio._get_running_loop() is not None:  # noqa: SLF001 - public by its documentation, for event loops
             raise RuntimeError("Cannot run the event loop while another loop is running")
         self._is_running = True
+        self._track_origins(self._is_debugging)
         try:
             self.kernel.run_loop(self)
         finally:
+            self._track_origins(False)
             self._is_running = False
             self.is_held = True
         if (failure := self.failure) is not None:
@@ -243,7 +250,6 @@ class SimLoop(LoopExecutor, LoopNetwork, LoopSignals, asyncio.AbstractEventLoop)
 
     async def shutdown_asyncgens(self) -> None:
         """Close every asynchronous generator that is still alive."""
-        self._asyncgens_shut_down = True
         closing = list(self.asyncgens)
         self.asyncgens.clear()
         results = await asyncio.gather(*[agen.aclose() for agen in closing], return_exceptions=True)
@@ -283,6 +289,16 @@ class SimLoop(LoopExecutor, LoopNetwork, LoopSignals, asyncio.AbstractEventLoop)
     def set_debug(self, enabled: bool) -> None:
         """Switch asyncio's debug mode; slow callbacks are not told of, since virtual time does not pass in them."""
         self._is_debugging = bool(enabled)
+        if self._is_running:
+            self.call_soon(self._track_origins, self._is_debugging)
+
+    def _track_origins(self, enabled: bool) -> None:
+        """Let coroutines remember who made them, as asyncio does in debug mode."""
+        if enabled != self._is_tracking:
+            self._is_tracking = enabled
+            if enabled:
+                self._depth_before = sys.get_coroutine_origin_tracking_depth()
+            sys.set_coroutine_origin_tracking_depth(ORIGIN_DEPTH if enabled else self._depth_before)
 
     def __repr__(self) -> str:
         state = "closed" if self._is_closed else "running" if self._is_running else "not running"
