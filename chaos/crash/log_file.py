@@ -17,7 +17,18 @@ from pathlib import Path
 from typing import Any, get_args
 
 from chaos.errors import UsageError
-from chaos.storage.operations import Entry, Link, MakeFile, MakeFolder, MakeSymlink, Node, Operation, Unmodelled, Write
+from chaos.storage.operations import (
+    Entry,
+    Link,
+    MakeFile,
+    MakeFolder,
+    MakeSymlink,
+    Node,
+    Operation,
+    Unmodelled,
+    Visible,
+    Write,
+)
 from chaos.storage.tree import Contents, Tree
 
 FORMAT = "pywats-chaos operation log"
@@ -47,6 +58,11 @@ class Recording:
                 calls[words] = calls.get(words, 0) + 1
         often = [words + (f" ({count} times)" if count > 1 else "") for words, count in calls.items()]
         return [*often, *(f"the replayed tree differs from the real one: {line}" for line in self.differences)]
+
+    @property
+    def visible(self) -> list[Visible]:
+        """Return the visible events; a crash state has seen the first of them."""
+        return [entry.operation for entry in self.entries if isinstance(entry.operation, Visible)]
 
     def end(self) -> Contents:
         """Return the contents after the last entry. Raises ``OperationLogError``."""

@@ -26,6 +26,7 @@ from chaos.verdict import Verdict
 Check = Callable[[Path, Sequence[Visible]], str]
 """Returns what is wrong with a folder after a crash, given what was visible before it; nothing when it is right."""
 
+Seen = Sequence[Visible]
 Numbered = Iterator[tuple[int, CrashState]]
 
 BROKEN_KEPT_MAX = 1000  # Of states that break the check, so many are kept; the count goes on.
@@ -120,7 +121,7 @@ def check_states(recording: Recording, model: Persistence, check: Check, options
         _check_without_crash(recording, check, place)
         # The enumeration looks at its limit between points of crash; here it is kept exactly.
         numbered = islice(enumerate(states), chosen.limits.states)
-        for judged in _judged(numbered, recording, check, place, chosen):
+        for judged in _judged(numbered, recording.visible, check, place, chosen):
             judgement.add(judged)
             chosen.heard(judged)
     judgement.took_s = monotonic() - began
@@ -144,34 +145,33 @@ def state_numbered(recording: Recording, model: Persistence, number: int) -> Cra
 
 
 def _check_without_crash(recording: Recording, check: Check, place: Path) -> None:
-    visible = [entry.operation for entry in recording.entries if isinstance(entry.operation, Visible)]
     with state_in(place / "no-crash", recording.end()) as folder:
-        wrong = check(folder, visible)
+        wrong = check(folder, recording.visible)
     if wrong:
         raise UsageError("a check that holds without a crash", wrong, "mend the check; it says nothing about crashes")
 
 
-def _judged(numbered: Numbered, recording: Recording, check: Check, place: Path, options: Options) -> Iterator[Judged]:
+def _judged(numbered: Numbered, visible: Seen, check: Check, place: Path, options: Options) -> Iterator[Judged]:
     if options.reads_only:
         changing = ChangingFolder(place / "state")
         for number, state in numbered:
             changing.show(state.contents)
-            yield _answer(number, state, recording, check, changing.path)
+            yield _answer(number, state, visible, check, changing.path)
     elif options.jobs == 1:
         for number, state in numbered:
-            yield _in_own_folder(number, state, recording, check, place)
+            yield _in_own_folder(number, state, visible, check, place)
     else:
-        yield from _at_once(numbered, recording, check, place, options.jobs)
+        yield from _at_once(numbered, visible, check, place, options.jobs)
 
 
-def _at_once(numbered: Numbered, recording: Recording, check: Check, place: Path, jobs: int) -> Iterator[Judged]:
+def _at_once(numbered: Numbered, visible: Seen, check: Check, place: Path, jobs: int) -> Iterator[Judged]:
     """Yield answers as they come; the enumeration runs only a little ahead of them."""
     with ThreadPoolExecutor(jobs, thread_name_prefix="crash-check") as pool:
         under_way: set[Future[Judged]] = set()
         try:
             while True:
                 for number, state in islice(numbered, jobs * AHEAD_PER_JOB - len(under_way)):
-                    under_way.add(pool.submit(_in_own_folder, number, state, recording, check, place))
+                    under_way.add(pool.submit(_in_own_folder, number, state, visible, check, place))
                 if not under_way:
                     return
                 done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
@@ -181,13 +181,13 @@ def _at_once(numbered: Numbered, recording: Recording, check: Check, place: Path
                 future.cancel()
 
 
-def _in_own_folder(number: int, state: CrashState, recording: Recording, check: Check, place: Path) -> Judged:
+def _in_own_folder(number: int, state: CrashState, visible: Seen, check: Check, place: Path) -> Judged:
     with state_in(place / str(number), state.contents) as folder:
-        return _answer(number, state, recording, check, folder)
+        return _answer(number, state, visible, check, folder)
 
 
-def _answer(number: int, state: CrashState, recording: Recording, check: Check, folder: Path) -> Judged:
+def _answer(number: int, state: CrashState, visible: Seen, check: Check, folder: Path) -> Judged:
     try:
-        return Judged(number, state, wrong=check(folder, state.seen(recording.entries)))
+        return Judged(number, state, wrong=check(folder, visible[: state.visible]))
     except CheckUnansweredError as error:
         return Judged(number, state, unanswered=error.found)
