@@ -67,9 +67,7 @@ class Judgement:
 
     @property
     def verdict(self) -> Verdict:
-        """Return broken, unknown or held. With doubts about the log even a broken state proves nothing."""
-        if self.doubts:
-            return Verdict.UNKNOWN
+        """Return broken, unknown or held."""
         if self.broken:
             return Verdict.BROKEN
         return Verdict.UNKNOWN if self.unknown or self.bounds_hit or not self.states else Verdict.HELD
@@ -109,13 +107,15 @@ class Options:
 
 
 def check_states(recording: Recording, model: Persistence, check: Check, options: Options | None = None) -> Judgement:
-    """Ask ``check`` about every crash state of a recording.
+    """Ask ``check`` about every crash state of a recording; about none when the log has doubts.
 
     Raises ``UsageError`` when the check fails without any crash, ``OSError`` when a state cannot be made.
     """
     chosen = options or Options()
     states = states_of(recording, model, chosen.limits)
     judgement = Judgement(model, doubts=recording.doubts)
+    if judgement.doubts:  # Whatever a check said of such states, nothing would follow.
+        return judgement
     began = monotonic()
     with workshop(chosen.where) as place:
         _check_without_crash(recording, check, place)
