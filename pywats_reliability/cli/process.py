@@ -125,9 +125,11 @@ def _run_once(
     )
     guard = ExitGuard(lambda: float(config.force_shutdown_seconds))
     try:
-        return asyncio.run(serve(data, config, around, announce, guard))
+        service, report = asyncio.run(serve(data, config, around, announce, guard))
+        if service.restart_requested:
+            guard.disarm()  # Otherwise it stays armed: a thread that blocks would hold the interpreter's exit (C1.4).
+        return service, report
     finally:
-        guard.disarm()
         undo_logging()
 
 
