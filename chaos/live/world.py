@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos.history import History
+from chaos.live import foreign_files
 from chaos.live.failpoints import Failpoints
 from chaos.live.fault_proxy import LiveProxy
 from chaos.live.process import ChildProcess
@@ -122,6 +123,28 @@ class LiveWorld(WorldLooks):
     def config_text(self) -> str:
         """Return what is in the subject's configuration file now."""
         return self.subject.config_path(self.site).read_text(encoding="utf-8", errors="replace")
+
+    async def start_and_die(self, place: str) -> None:
+        """Start the subject with a failpoint that kills it while it starts, and wait until it is gone."""
+        target = self.subject.failpoint(place)
+        armed = self._armed({target: "kill"})
+        process = await self._run(self.subject.start_line(self.site), armed)
+        self._started = process
+        await process.exited(START_LIMIT_S)
+        fired = armed[target].fired if armed is not None else 0
+        if fired:
+            self.history.fault("failpoint.kill", place=place, times=fired)
+            self.history.fault("process.kill", exit=str(process.status))
+
+    def plant_foreign_files(self) -> dict[str, str]:
+        """Put files into pending/ that nobody of ours wrote, and return their names with their fingerprints."""
+        planted = foreign_files.plant(self.folder("pending"))
+        self.history.fault("disk.foreign_file", times=len(planted))
+        return planted
+
+    def observe_quarantine(self, planted: Mapping[str, str]) -> None:
+        """Observe ``quarantine``: what became of files that were planted."""
+        self.history.observe("quarantine", files=foreign_files.look(self.folder("quarantine"), planted))
 
     def file(self, name: str) -> Path:
         """Return the path of a file of the run; it need not exist."""

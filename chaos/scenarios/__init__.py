@@ -5,8 +5,11 @@ from __future__ import annotations
 from chaos.protocols import Scenario
 from chaos.scenarios import (
     c1_endings,
+    c1_kills,
     c1_shutdown,
     c2_background_tasks,
+    h1_disk,
+    h1_network,
     h1_save_before_send,
     h2_resources,
     h3_errors,
@@ -20,8 +23,11 @@ __all__ = ["all_scenarios"]
 _MODULES = (
     c1_shutdown,
     c1_endings,
+    c1_kills,
     c2_background_tasks,
     h1_save_before_send,
+    h1_network,
+    h1_disk,
     h2_resources,
     h3_errors,
     h4_configuration,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import socket
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -76,7 +78,7 @@ class ReferenceSubject:
         """Return the reports in a folder, by their contents; what moves away while it is read is left out."""
         found = []
         for path in sorted((site.data / folder).glob("[!.]*.json")):
-            if path.name.endswith((".history.json", ".reason.json")):
+            if path.name.endswith((".history.json", ".reason.json")) or not _is_plain(path):
                 continue
             try:
                 body = path.read_bytes()
@@ -159,10 +161,18 @@ def _secrets(site: Site) -> Path:
     return site.folder / ".config" / "pywats" / "secrets"
 
 
+def _is_plain(path: Path) -> bool:
+    """Return whether it is a file: a pipe would never be read to its end."""
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except FileNotFoundError:
+        return False
+
+
 def _id_in(body: bytes) -> str:
     try:
         return str(json.loads(body)["id"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return f"unreadable ({len(body)} bytes)"
 
 
