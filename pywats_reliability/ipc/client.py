@@ -126,7 +126,10 @@ class AsyncIPCClient:
     async def _open(self) -> Hello:
         self._stream = stream = await self._dialled()
         self._connects += 1
-        body = await stream.receive()
+        try:
+            body = await stream.receive()
+        except OSError as error:
+            raise IPCConnectionError(str(self._address), _words(error)) from error
         if body is None:
             raise IPCConnectionError(str(self._address), "a connection closed without a hello (too many clients?)")
         self.hello = hello = parse_hello(body)

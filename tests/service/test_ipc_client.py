@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -264,3 +265,22 @@ async def test_closing_is_idempotent_and_a_later_request_connects_again(tmp_path
         await client.aclose()
         await client.aclose()
         assert await client.request("echo") == {}
+
+
+@pytest.mark.asyncio
+async def test_a_service_that_dies_before_its_hello_is_a_connection_error(tmp_path: Path) -> None:
+    """A reset of the very first read is told as what it is: unread bytes of ours turn the peer's end into a reset."""
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "s"))
+        listening.listen()
+        client = AsyncIPCClient(UnixAddress(tmp_path / "s"), secret=None)
+
+        async def die() -> None:
+            peer = await asyncio.to_thread(lambda: listening.accept()[0])
+            client._stream._writer.write(b"unread")  # type: ignore[union-attr]
+            peer.close()
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(die())
+            with pytest.raises(IPCConnectionError):
+                await client.connect()
