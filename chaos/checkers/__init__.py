@@ -12,6 +12,7 @@ from chaos.checkers import (
     h3_errors,
     h4_configuration,
     h5_bounded_queue,
+    h6_hostile,
     h6_ipc,
 )
 from chaos.protocols import Checker
@@ -29,6 +30,7 @@ _MODULES = (
     h4_configuration,
     h5_bounded_queue,
     h6_ipc,
+    h6_hostile,
 )
 
 

@@ -15,7 +15,7 @@ NEVER_READING = "never reading"
 def hung_clients_are_cut_off(history: History) -> Finding:
     """H6.1: a client that does not finish its message is gone at the limit; a good one was answered all the time."""
     cuts = [look.value for look in history.observed("cut") if look.value["hang"] != NEVER_READING]
-    return judged("cut off at the limit, others answered", _late(cuts) + _unanswered(history), of=len(cuts))
+    return judged("cut off at the limit, others answered", _late(cuts) + unanswered(history), of=len(cuts))
 
 
 def readers_that_never_read_are_cut_off(history: History) -> Finding:
@@ -36,7 +36,8 @@ def _late(cuts: list[Mapping[str, object]]) -> list[str]:
     return wrong
 
 
-def _unanswered(history: History) -> list[str]:
+def unanswered(history: History) -> list[str]:
+    """Return in words how a good client was kept waiting or refused, or that nobody asked."""
     asked = list(history.operations("ask"))
     failed = [f"a good client got {op.outcome}: {op.value.get('error')}" for op in asked if op.outcome is not Kind.OK]
     slow = [op.took_s for op in asked if op.took_s > USUAL_S]

@@ -15,6 +15,7 @@ from chaos.scenarios import (
     h3_errors,
     h4_configuration,
     h5_bounded_queue,
+    h6_hostile,
     h6_ipc,
 )
 
@@ -33,6 +34,7 @@ _MODULES = (
     h4_configuration,
     h5_bounded_queue,
     h6_ipc,
+    h6_hostile,
 )
 
 
