@@ -36,19 +36,16 @@ def _late(cuts: list[Mapping[str, object]]) -> list[str]:
     return wrong
 
 
-def unanswered(history: History) -> list[str]:
-    """Return in words how a good client was kept waiting or refused, or that nobody asked."""
+def unanswered(history: History, usual_s: float = 1.0) -> list[str]:
+    """Return in words how a good client was kept waiting or refused, or that nobody asked; 1 s is long, live."""
     asked = list(history.operations("ask"))
     failed = [f"a good client got {op.outcome}: {op.value.get('error')}" for op in asked if op.outcome is not Kind.OK]
-    slow = [op.took_s for op in asked if op.took_s > USUAL_S]
+    slow = [op.took_s for op in asked if op.took_s > usual_s]
     return failed + ([f"a good client waited {max(slow):.2f} s"] if slow else []) + ([] if asked else ["nobody asked"])
 
 
 MARGIN_S = 2.0
 """What a live cut may come later than its limit: filling the socket's buffers, and a busy machine."""
-
-USUAL_S = 1.0
-"""The longest that a good client may wait for a status, live, on a busy machine."""
 
 CHECKERS: Mapping[str, tuple[Checker, ...]] = {
     "H6.1": (hung_clients_are_cut_off,),

@@ -92,6 +92,8 @@ async def hung_clients(address: str, history: History) -> AsyncIterator[HungClie
 
 
 _PING = frame({"command": "ping", "request_id": "0", "args": {}, "protocol_version": "2.0"})
+# Its answer carries the id back: a few dozen of them fill the buffers between server and client.
+_LARGE_PING = frame({"command": "ping", "request_id": "0" * 5_000, "args": {}, "protocol_version": "2.0"})
 _OPENING = {
     Hang.SILENT: b"",
     Hang.HALF_HEADER: _PING[:2],
@@ -136,7 +138,7 @@ async def _write_for_ever(connection: socket.socket) -> None:
     """Ask and ask, never reading an answer: the server's writes fill the buffers between the two, then block."""
     loop = asyncio.get_running_loop()
     while True:
-        await loop.sock_sendall(connection, _PING)
+        await loop.sock_sendall(connection, _LARGE_PING)
 
 
 _BEHAVIOUR = {Hang.DRIBBLE: _dribble, Hang.NEVER_READING: _write_for_ever}

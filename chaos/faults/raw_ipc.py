@@ -46,7 +46,7 @@ class RawClient:
             return None
         found = json.loads(body)
         if not isinstance(found, dict):
-            raise ValueError(f"a frame that is no object: {body[:80]!r}")
+            raise ValueError(f"a frame that is no object: {body[:80]!r}")  # noqa: TRY004 - bytes, not a type of ours
         return found
 
     async def rest(self, limit_s: float = LIMIT_S) -> bytes:
