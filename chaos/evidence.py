@@ -32,8 +32,8 @@ FOLDERS = ("failures", "histories")
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
 
 
-def write_evidence(outcome: Outcome, folder: Path) -> None:
-    """Write everything. Raises ``UsageError`` where the folder cannot be written."""
+def write_evidence(outcome: Outcome, folder: Path) -> str:
+    """Write everything, and return the text of ``evidence.json``. Raises ``UsageError`` where the folder cannot be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         earlier = _named_files(folder)
@@ -42,8 +42,10 @@ def write_evidence(outcome: Outcome, folder: Path) -> None:
         (folder / "summary.md").write_text(to_summary(outcome), encoding="utf-8")
         (folder / "metrics.txt").write_text(to_openmetrics(outcome), encoding="utf-8")
         write_junit(outcome, folder / "junit.xml")
-        _write_at_once(folder / DOCUMENT, to_json(outcome, files))
+        document = to_json(outcome, files)
+        _write_at_once(folder / DOCUMENT, document)
         _remove(folder, earlier - {path for beside in files for path in beside.values()})
+        return document
     except OSError as error:
         raise UsageError(f"a folder to write to at {folder}", str(error.strerror or error), "name another") from error
 

@@ -29,9 +29,9 @@ def merge(
     outcome = merged([read_evidence(folder) for folder in folders])
     if against:
         outcome = compared(outcome, read_evidence(against), allowed=shared_options.ids_of(allow_weaker))
-    write_evidence(outcome, out)
+    document = write_evidence(outcome, out)
     tell_ci(outcome)
     console = Console(stderr=as_json)
-    shared_options.show(outcome, console, as_json=as_json)
+    shared_options.show(outcome, console, as_json=as_json, document=document)
     console.print(f"evidence: {out / 'report.html'}", soft_wrap=True, highlight=False)
     return outcome.exit_code

@@ -39,8 +39,8 @@ def ids_of(texts: tuple[str, ...]) -> tuple[str, ...]:
     return property_ids([word.strip() for text in texts for word in text.split(",") if word.strip()])
 
 
-def show(outcome: Outcome, console: Console, *, as_json: bool) -> None:
-    """Print the outcome, for people on ``console`` and as JSON on stdout when asked for."""
+def show(outcome: Outcome, console: Console, *, as_json: bool, document: str | None = None) -> None:
+    """Print the outcome, for people on ``console`` and as JSON on stdout when asked for (``document``, if written)."""
     show_outcome(outcome, {part.id: part.promise for part in properties().values()}, console)
     if as_json:
-        click.echo(to_json(outcome), nl=False)
+        click.echo(document or to_json(outcome), nl=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +60,8 @@ def verify(*, out: Path, against: Path | None, as_json: bool, subject_name: str,
         outcome = campaign.outcome()
         if before:
             outcome = compared(outcome, before, allowed=allowed)
-        _write(outcome, out, options["junit"])
-    shared_options.show(outcome, console, as_json=as_json)
+        document = _write(outcome, out, options["junit"])
+    shared_options.show(outcome, console, as_json=as_json, document=document)
     console.print(f"evidence: {out / 'report.html'}", soft_wrap=True, highlight=False)
     return outcome.exit_code
 
@@ -88,12 +87,12 @@ def _writable(out: Path) -> None:
         ) from error
 
 
-def _write(outcome: Outcome, out: Path, junit: Path | None) -> None:
-    write_evidence(outcome, out)
+def _write(outcome: Outcome, out: Path, junit: Path | None) -> str:
+    document = write_evidence(outcome, out)
     tell_ci(outcome)
     if junit:
         try:
             write_junit(outcome, junit)
         except OSError as error:
             raise UsageError(f"a file to write to at {junit}", str(error.strerror or error), "name another") from error
-    sys.stdout.flush()
+    return document

@@ -42,13 +42,21 @@ def test_a_property_is_explained(tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         (["verify", "--property", "C1.66"], "expected a property id such as C1.6, found 'C1.66'; did you mean"),
-        (["verify", "--profile", "nightly"], "the profiles here are ci, release"),
+        (["verify", "--profile", "nightly"], "the profiles here are ci, quick, release, soak"),
         (["run", "no_such_story"], "expected the name of a scenario"),
         (["run", "clients_that_hang", "--world", "sim"], "expected a world of H6.1/clients_that_hang: live"),
         (["run", "clients_that_hang", "--subject", "theirs"], "expected the name of a subject"),
         (["verify", "--nonsense"], "No such option"),
         (["server", "--host", "10.0.0.1"], "loopback"),
         (["explain", ""], "expected a property id"),
+        (["explain", "C1.66"], "did you mean C1.6"),
+        (["verify", "--shard", "4/3"], "expected a shard such as 2/3, found '4/3'"),
+        (["verify", "--against", "nowhere"], "expected evidence at nowhere"),
+        (["verify", "--require", "C1,X9"], "a property id such as C1.6"),
+        (["verify", "--out", "/proc/evidence"], "expected a folder to write to at /proc/evidence"),
+        (["verfy"], "No such command 'verfy'"),
+        (["report", "nowhere"], "name a folder that `pywats-chaos verify --out` has written"),
+        (["completion", "tcsh"], "is not one of 'bash', 'zsh', 'fish'"),
     ],
 )
 def test_a_wrong_question_is_one_line_and_exit_code_3(tmp_path: Path, arguments: list[str], words: str) -> None:

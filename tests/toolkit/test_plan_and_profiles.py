@@ -75,6 +75,8 @@ def test_a_project_changes_a_profile_in_its_pyproject(tmp_path: Path) -> None:
         ("jobs = true", "jobs as a whole number"),
         ("speed = 3", "'speed'"),
         ("require = 'some'", "require as one of proven, all"),
+        ("require = ['X1']", "a property id"),
+        ("minutes = -1", "minutes as a whole number"),
         ("worlds = ['moon']", "worlds among sim, crash, live"),
         ("properties = ['C9.1']", "a property id"),
     ],
@@ -86,5 +88,5 @@ def test_a_wrong_profile_is_one_clear_line(tmp_path: Path, table: str, words: st
 
 
 def test_an_unknown_profile_names_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="the profiles here are ci, release"):
+    with pytest.raises(UsageError, match="the profiles here are ci, quick, release, soak"):
         load_profile("nightly", tmp_path)
