@@ -33,7 +33,7 @@ STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
 
 
 def write_evidence(outcome: Outcome, folder: Path) -> str:
-    """Write everything, and return the text of ``evidence.json``. Raises ``UsageError`` where the folder cannot be written."""
+    """Write everything; return the text of ``evidence.json``. Raises ``UsageError`` where it cannot be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         earlier = _named_files(folder)

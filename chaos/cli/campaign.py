@@ -33,7 +33,7 @@ from chaos.verdict import Verdict
 
 SAVED_EVERY_S = 60.0
 ROUNDS = "rounds"
-Save = Callable[[Outcome], None]
+Save = Callable[[Outcome], object]
 
 
 class Campaign:
