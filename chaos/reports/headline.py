@@ -36,7 +36,7 @@ def headline(outcome: Outcome) -> str:
         missed = sum(not mutant.found for mutant in outcome.mutants)
         words = f"{held} of {len(asked)} properties held, the rest is not proven"
         return f"{missed} planted bugs were not found" if missed and held == len(asked) else words
-    return f"All {_properties(held)} that were asked for held"
+    return f"All {held} properties that were asked for held" if held != 1 else "The property that was asked for held"
 
 
 def counts_line(outcome: Outcome) -> str:
