@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from chaos.outcome import ExitCode
+from chaos.cli.campaign import Campaign
+from chaos.cli.question import Question
+from chaos.cli.worlds import Worlds
+from chaos.errors import UsageError
+from chaos.history import History
+from chaos.outcome import ExitCode, Outcome, RunResult
+from chaos.plan import Run
+from chaos.protocols import Scenario, World, WorldKind
+from chaos.seed import Seed
+from chaos.subjects import find_subject
+from chaos.verdict import Finding, Verdict
 
 COMMAND = [sys.executable, "-m", "chaos"]
 
@@ -82,13 +95,39 @@ def test_two_shards_and_their_merge_are_one_campaign(tmp_path: Path) -> None:
     assert run("merge", "1", "--out", "half", cwd=tmp_path).returncode == ExitCode.INTERRUPTED
 
 
-def test_a_soak_goes_on_from_new_seeds_and_adds_up(tmp_path: Path) -> None:
-    found = run("verify", "--property", "H3.3", "--minutes", "0.06", "--out", "out", cwd=tmp_path)
-    document = evidence(tmp_path / "out")
-    (item,) = document["runs"]
-    assert (found.returncode, item["stands_for"]) == (0, document["limits"]["rounds"])
-    assert item["stands_for"] > 1
-    assert item["faults_fired"] == {"ipc.bad_request": 5 * item["stands_for"]}
+def soak(earlier: Outcome | None = None, *, minutes: float = 0.005) -> Outcome:
+    """Return a soak of a scenario that ends at once."""
+
+    async def play(run: Run) -> RunResult:
+        held = Finding("C1.6", Verdict.HELD, "it", "that")
+        history = History(lambda: 0)
+        return RunResult(run.scenario.name, run.world, run.seed.number, (held,), {"planted": 2}, 0.0, history)
+
+    async def story(_: World) -> None:
+        """A story."""
+
+    scenario = Scenario("C1.6/story", ("C1.6",), (WorldKind.LIVE,), (), "A story.", 1, story)
+    first, again = [Run(scenario, WorldKind.LIVE, Seed(1))], lambda n: [Run(scenario, WorldKind.LIVE, Seed(1 + n))]
+    question = Question("soak", first, ("C1.6",), ("C1.6",), (), 1, 1, minutes, again=again)
+    worlds = Worlds({}, {WorldKind.LIVE: play})
+    campaign = Campaign(question, find_subject("reference"), worlds, earlier=earlier)
+    campaign.conduct(Console(file=io.StringIO()))
+    return campaign.outcome()
+
+
+def test_a_soak_goes_on_from_new_seeds_adds_up_and_goes_on_from_there() -> None:
+    first = soak()
+    rounds = first.header.limits["rounds"]
+    assert (first.runs[0].stands_for, first.exit_code, rounds > 1) == (rounds, 0, True)
+    second = soak(first, minutes=0.01)
+    assert second.runs[0].stands_for == second.header.limits["rounds"] > rounds
+    assert second.runs[0].faults_fired == {"planted": 2 * second.header.limits["rounds"]}
+
+
+def test_a_soak_with_another_seed_is_not_gone_on_with() -> None:
+    first = soak()
+    with pytest.raises(UsageError, match="resume with the same question"):
+        soak(replace(first, header=replace(first.header, seed=5)))
 
 
 def test_the_gate_asks_for_what_it_is_told_to(tmp_path: Path) -> None:
