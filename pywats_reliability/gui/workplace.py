@@ -21,6 +21,7 @@ class Limits:
     poll_s: float = 3.0
     log_s: float = 1.0
     sure_s: float = 5.0
+    follow_s: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)

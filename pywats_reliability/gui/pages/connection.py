@@ -20,8 +20,6 @@ from pywats_reliability.gui.fields import Field
 from pywats_reliability.gui.form_page import FormPage, Section
 from pywats_reliability.gui.service_answers import object_in, part_of
 
-LOOK_S = 0.5
-
 
 class ConnectionPage(FormPage):
     """The way to the server."""
@@ -80,7 +78,7 @@ class ConnectionPage(FormPage):
         try:
             async with asyncio.timeout(self.place.limits.upload_s * 0.9):
                 while folder not in ("sent", "failed", "quarantine"):
-                    await asyncio.sleep(LOOK_S)
+                    await asyncio.sleep(self.place.limits.follow_s)
                     folder, why = await self._whereabouts(report_id)
         except TimeoutError as error:
             found = f"it is still in {folder or 'the queue'}" + (f" ({why})" if why else "")
