@@ -84,6 +84,14 @@ class History:
         self._now_ns, self._start_ns = now_ns, now_ns()
         self.events: list[Event] = []
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Travel between processes as what was written; there it can be read, not written on."""
+        return {"_start_ns": self._start_ns, "events": self.events}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self._now_ns = _no_clock
+        self._start_ns, self.events = state["_start_ns"], state["events"]
+
     def __repr__(self) -> str:
         faults = sum(event.kind is Kind.FAULT for event in self.events)
         return f"History({len(self.events)} events, {faults} faults fired)"
@@ -154,6 +162,10 @@ class History:
             data["kind"] = Kind(data["kind"])
             found.events.append(Event(**data))
         return found
+
+
+def _no_clock() -> int:
+    raise AssertionError("a history that came from another process is read only")
 
 
 class Running:

@@ -30,6 +30,7 @@ class Profile:
     allow_unknown: tuple[str, ...]
     worlds: tuple[WorldKind, ...]
     repeat: int
+    seeds: int
     jobs: int
     seed: int
     minutes: int
@@ -84,7 +85,7 @@ def _profile(name: str, table: Mapping[str, Any]) -> Profile:
     for key in table:
         if key not in keys:
             raise UsageError(f"{where} with the keys {', '.join(keys)}", repr(key), "mend pyproject.toml")
-    for key in ("repeat", "jobs", "seed", "minutes"):
+    for key in ("repeat", "seeds", "jobs", "seed", "minutes"):
         if type(table[key]) is not int or table[key] < (0 if key in ("seed", "minutes") else 1):
             raise UsageError(f"{where}: {key} as a whole number", repr(table[key]), "mend pyproject.toml")
     require = table["require"]
@@ -100,5 +101,5 @@ def _profile(name: str, table: Mapping[str, Any]) -> Profile:
         property_ids(require) if isinstance(require, list) else require,
         property_ids(table["allow_unknown"]),
         worlds,
-        **{key: table[key] for key in ("repeat", "jobs", "seed", "minutes")},
+        **{key: table[key] for key in ("repeat", "seeds", "jobs", "seed", "minutes")},
     )

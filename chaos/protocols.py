@@ -302,6 +302,11 @@ class Scenario:
     marks: tuple[str, ...] = ()
 
 
+SIMULATED = (WorldKind.SIMULATION,)
+EVERYWHERE = (WorldKind.SIMULATION, WorldKind.LIVE)
+"""For stories that say nothing that only one of the two worlds has."""
+
+
 def scenario(
     *,
     proves: Sequence[str],

@@ -60,7 +60,15 @@ class Runner:
         return f"Runner({len(self.results)} runs ended, {self._jobs} at a time)"
 
     async def execute(self, runs: Sequence[Run]) -> list[RunResult]:
-        """Play all runs and return their results; ``results`` has those that ended, also after a cancellation."""
+        """Play all runs and return their results; ``results`` has those that ended, also after a cancellation.
+
+        The worlds have their turns one after the other: simulated runs take every core, live ones measure real time.
+        """
+        for kind in WorldKind:
+            await self._execute([run for run in runs if run.world is kind])
+        return self.results
+
+    async def _execute(self, runs: Sequence[Run]) -> None:
         places = asyncio.Semaphore(self._jobs)
 
         async def play(run: Run) -> None:
@@ -73,7 +81,6 @@ class Runner:
         async with asyncio.TaskGroup() as group:
             for run in runs:
                 group.create_task(play(run), name=f"run {run.scenario.name}")
-        return self.results
 
     async def _play(self, run: Run) -> RunResult:
         began = time.monotonic()

@@ -66,6 +66,7 @@ class Campaign:
         """Play everything, showing progress on ``console``; Ctrl-C ends it early and properly."""
         console.print(Text(title_line(self.header), style="bold"), soft_wrap=True)
         with contextlib.ExitStack() as stack:
+            stack.callback(self._worlds.close)
             display: Listener = PlainProgress(console, len(self._due(0)))
             if console.is_terminal:
                 total = 0 if self._question.minutes else len(self._due(0))

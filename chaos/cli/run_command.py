@@ -26,6 +26,7 @@ SEED = 20261123
 @click.argument("scenario")
 @click.option("--world", type=WORLDS, default=None, help="Where to play it (default: its first world).")
 @shared_options.seed
+@click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Schedules, if simulated.")
 @shared_options.subject
 @shared_options.as_json
 @click.option("--history", "show_history", is_flag=True, help="Print the events of the run as well.")
@@ -35,6 +36,7 @@ def run(
     scenario: str,
     world: str | None,
     seed: int | None,
+    seeds: int,
     subject_name: str,
     as_json: bool,
     show_history: bool,
@@ -47,7 +49,8 @@ def run(
         raise UsageError(f"a world of {story.name}: {', '.join(story.worlds)}", str(where), "choose one of those")
     subject = find_subject(subject_name)
     console = Console(stderr=as_json)
-    campaign = Campaign(question_of_one(story, where, SEED if seed is None else seed), subject, worlds_for(subject))
+    question = question_of_one(story, where, SEED if seed is None else seed)
+    campaign = Campaign(question, subject, worlds_for(subject, seeds))
     try:
         campaign.conduct(console, is_one=True)
     finally:

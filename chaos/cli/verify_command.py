@@ -16,7 +16,8 @@ from chaos.cli.worlds import worlds_for
 from chaos.errors import UsageError
 from chaos.evidence import DOCUMENT, read_evidence, tell_ci, write_evidence
 from chaos.outcome import Outcome
-from chaos.profiles import load_profile
+from chaos.profiles import Profile, load_profile
+from chaos.protocols import WorldKind
 from chaos.reports.junit import write_junit
 from chaos.shards import Shard
 from chaos.subjects import find_subject
@@ -34,6 +35,7 @@ from chaos.subjects import find_subject
 @click.option("--against", type=click.Path(path_type=Path), help="Earlier evidence: worse or weaker turns it red.")
 @click.option("--allow-weaker", multiple=True, metavar="IDS", help="What may be worse or weaker than before.")
 @click.option("--shard", metavar="I/N", help="Play only part I of N; `merge` puts the evidence together.")
+@click.option("--seeds", type=click.IntRange(min=1), default=None, help="Schedules per simulated scenario.")
 @click.option("--minutes", type=click.FloatRange(min=0), default=None, help="Go on from new seeds for so long.")
 @click.option("--resume", is_flag=True, help="Go on where the campaign in --out was interrupted.")
 @shared_options.as_json
@@ -47,8 +49,9 @@ def verify(*, out: Path, against: Path | None, as_json: bool, subject_name: str,
     """
     console = Console(stderr=as_json)
     subject = find_subject(subject_name)
-    worlds = worlds_for(subject)
-    question = _question(options, worlds.kinds)
+    profile = load_profile(options["profile_name"], Path.cwd())
+    worlds = worlds_for(subject, options["seeds"] or profile.seeds)
+    question = _question(profile, options, worlds.kinds)
     before = read_evidence(against) if against else None
     allowed = shared_options.ids_of(options["allow_weaker"])
     earlier = read_evidence(out) if options["resume"] and (out / DOCUMENT).exists() else None
@@ -66,8 +69,7 @@ def verify(*, out: Path, against: Path | None, as_json: bool, subject_name: str,
     return outcome.exit_code
 
 
-def _question(options: dict[str, Any], kinds: Any) -> Question:
-    profile = load_profile(options["profile_name"], Path.cwd())
+def _question(profile: Profile, options: dict[str, Any], kinds: frozenset[WorldKind]) -> Question:
     gate = Gate(shared_options.ids_of(options["require"]), shared_options.ids_of(options["allow_unknown"]))
     chosen = shared_options.ids_of(options["chosen"])
     question = question_of(profile, chosen, options["seed"], gate, kinds, minutes=options["minutes"])

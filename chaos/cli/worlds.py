@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from chaos.explore import Pool, Search, SimulationPlayer
 from chaos.live.world import open_live_world
 from chaos.protocols import OpenWorld, Subject, WorldKind
 from chaos.runner import Player
@@ -17,13 +19,21 @@ class Worlds:
 
     opened: Mapping[WorldKind, OpenWorld]
     players: Mapping[WorldKind, Player] = field(default_factory=dict)
+    pool: Pool | None = None
 
     @property
     def kinds(self) -> frozenset[WorldKind]:
         """Return the worlds that runs can be played in."""
         return frozenset(self.opened) | frozenset(self.players)
 
+    def close(self) -> None:
+        """End the processes that the players use; harmless to repeat."""
+        if self.pool is not None:
+            self.pool.close()
 
-def worlds_for(subject: Subject) -> Worlds:
-    """Return the worlds for a subject."""
-    return Worlds({WorldKind.LIVE: functools.partial(open_live_world, subject)})
+
+def worlds_for(subject: Subject, seeds: int) -> Worlds:
+    """Return the worlds for a subject; a simulated run plays ``seeds`` seeds, on every core. Close them in the end."""
+    pool = Pool(os.cpu_count() or 1)
+    players: dict[WorldKind, Player] = {WorldKind.SIMULATION: SimulationPlayer(pool, subject.name, Search(seeds))}
+    return Worlds({WorldKind.LIVE: functools.partial(open_live_world, subject)}, players, pool)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chaos.explore.order import Order, Tally
-from chaos.explore.player import SimulationPlayer
+from chaos.explore.player import Search, SimulationPlayer
 from chaos.explore.pool import Pool
 
-__all__ = ["Order", "Pool", "SimulationPlayer", "Tally"]
+__all__ = ["Order", "Pool", "Search", "SimulationPlayer", "Tally"]

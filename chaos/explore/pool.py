@@ -6,21 +6,23 @@ import asyncio
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from types import TracebackType
-from typing import ParamSpec, Self, TypeVar
+from multiprocessing import connection
+from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
 HASH_SEED = "PYTHONHASHSEED"
+END_LIMIT_S = 10.0
 TASKS_PER_WORKER = 200
 """A worker is exchanged after so many orders: whatever some library keeps for ever stays small."""
 
 
 class Pool:
-    """At most ``jobs`` workers, started when first needed. An async context manager; leaving it ends them."""
+    """At most ``jobs`` workers, started when first needed; ``close`` ends them, and so does the parent's death."""
 
     def __init__(self, jobs: int) -> None:
         self.jobs = jobs
@@ -34,20 +36,17 @@ class Pool:
             future = self._executor.submit(function, *args, **kwargs)
         return await asyncio.wrap_future(future)
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """End the workers, also in the middle of what they play; harmless to repeat."""
         executor, self._executor = self._executor, None
         if executor is None:
             return
-        workers = list(getattr(executor, "_processes", {}).values()) if kind is not None else []
+        workers = list((getattr(executor, "_processes", None) or {}).values())
         executor.shutdown(wait=False, cancel_futures=True)
-        for worker in workers:  # Interrupted: nobody wants what they are still playing.
+        for worker in workers:  # What they may still be playing nobody wants any more.
             worker.kill()
-        await asyncio.to_thread(executor.shutdown, wait=True)
+        for worker in workers:
+            worker.join(END_LIMIT_S)
 
     def __repr__(self) -> str:
         return f"Pool({self.jobs} jobs, {'started' if self._executor else 'not started'})"
@@ -59,8 +58,16 @@ def _executor(jobs: int) -> ProcessPoolExecutor:
 
 
 def _begin() -> None:
-    """Leave Ctrl-C to the parent, which ends the workers."""
+    """Leave Ctrl-C to the parent, which ends the workers; and end with it, should it be killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "a worker has a parent"
+    threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True, name="parent watch").start()
+
+
+def _end_with(sentinel: int) -> None:
+    connection.wait([sentinel])
+    os._exit(1)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from chaos.live.fault_proxy import LiveProxy
 from chaos.live.service import LiveService
 from chaos.live.syscalls import RENAMES, SyscallFault
 from chaos.live.world import LiveWorld
-from chaos.protocols import Client, scenario
+from chaos.protocols import EVERYWHERE, Client, scenario
 
 CONVERGENCE_S = 30.0
 GRACEFUL_S, FORCE_S = 3, 8
@@ -41,7 +41,7 @@ async def _all_is_delivered_later(world: LiveWorld) -> None:
     await world.converge(CONVERGENCE_S)
 
 
-@scenario(proves=["C1.1"], faults=["ipc.during_the_stop", "server.delay_answer"])
+@scenario(proves=["C1.1"], faults=["ipc.during_the_stop", "server.delay_answer"], worlds=EVERYWHERE)
 async def work_is_offered_during_the_stop(world: LiveWorld) -> None:
     """While the stop waits for an upload, every command that would change something is refused, with the reason."""
     service = await world.start(graceful_shutdown_seconds=20, force_shutdown_seconds=30)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from chaos.protocols import World, scenario
+from chaos.protocols import EVERYWHERE, World, scenario
 
 CONVERGENCE_S = 30.0
 HANGS = ("hang_after_headers", "hang_in_body", "hang_after_body", "hang_in_answer")
 LARGE_BYTES = 900_000
 
 
-@scenario(proves=["C1.6"], faults=["process.kill", "server.hang_after_body"])
+@scenario(proves=["C1.6"], faults=["process.kill", "server.hang_after_body"], worlds=EVERYWHERE)
 async def kill_when_the_request_was_read(world: World) -> None:
     """SIGKILL exactly when the server has read the upload and not answered; the next start delivers it, once."""
     service = await world.start()
@@ -23,7 +23,7 @@ async def kill_when_the_request_was_read(world: World) -> None:
     await world.converge(CONVERGENCE_S)
 
 
-@scenario(proves=["C1.6", "H1.5"], faults=["process.kill", "server.hang_after_storing"])
+@scenario(proves=["C1.6", "H1.5"], faults=["process.kill", "server.hang_after_storing"], worlds=EVERYWHERE)
 async def kill_when_the_report_was_stored(world: World) -> None:
     """SIGKILL when the server has stored the report and its answer is still due: sent again, the effect is one."""
     service = await world.start()
@@ -37,7 +37,7 @@ async def kill_when_the_report_was_stored(world: World) -> None:
     await world.converge(CONVERGENCE_S)
 
 
-@scenario(proves=["C1.6"], faults=["process.kill", "failpoint.kill"])
+@scenario(proves=["C1.6"], faults=["process.kill", "failpoint.kill"], worlds=EVERYWHERE)
 async def kill_between_answer_and_move(world: World) -> None:
     """The process dies between the server's answer and the move out of pending/: delivered again, once in effect."""
     service = await world.start(failpoints={"before_mark_sent": "kill"})
@@ -51,6 +51,7 @@ async def kill_between_answer_and_move(world: World) -> None:
 @scenario(
     proves=["C1.3"],
     faults=[f"server.{hang}" for hang in HANGS],
+    worlds=EVERYWHERE,
 )
 async def stop_with_uploads_that_hang(world: World) -> None:
     """SIGTERM while uploads hang at four places: the stop ends in time, every report stays, and is sent later."""
@@ -66,7 +67,7 @@ async def stop_with_uploads_that_hang(world: World) -> None:
     await world.converge(CONVERGENCE_S)
 
 
-@scenario(proves=["C1.2"], faults=["server.delay_answer"])
+@scenario(proves=["C1.2"], faults=["server.delay_answer"], worlds=EVERYWHERE)
 async def stop_with_uploads_that_are_slow(world: World) -> None:
     """SIGTERM while uploads are slow but alive: they finish inside the window, and the stop ends with the last one."""
     service = await world.start(graceful_shutdown_seconds=20, force_shutdown_seconds=30)
@@ -78,7 +79,7 @@ async def stop_with_uploads_that_are_slow(world: World) -> None:
     await world.observe()
 
 
-@scenario(proves=["C1.7"], faults=["process.signal", "server.hang_after_body"])
+@scenario(proves=["C1.7"], faults=["process.signal", "server.hang_after_body"], worlds=EVERYWHERE)
 async def a_second_signal_goes_straight_to_phase_two(world: World) -> None:
     """SIGTERM twice while an upload hangs and the window is long: forced at once, with the code that says so."""
     service = await world.start(graceful_shutdown_seconds=60, force_shutdown_seconds=120)

@@ -9,7 +9,7 @@ from typing import Any
 from chaos.live.fault_proxy import LiveProxy
 from chaos.live.service import LiveService
 from chaos.live.world import LiveWorld
-from chaos.protocols import KeptReport, scenario
+from chaos.protocols import EVERYWHERE, KeptReport, scenario
 
 CONVERGENCE_S = 40.0
 PATH = "/api/Report/WSJF"
@@ -77,7 +77,7 @@ def _all_tried(count: int) -> Any:
     return all_tried
 
 
-@scenario(proves=["H1.14"], faults=["server.hang_after_body"])
+@scenario(proves=["H1.14"], faults=["server.hang_after_body"], worlds=EVERYWHERE)
 async def all_slots_but_one_hang(world: LiveWorld) -> None:
     """Four of five uploads hang: twenty more, handed over later, go through the one slot left, at their usual pace."""
     service = await world.start(max_concurrent_uploads=SLOTS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chaos.protocols import KeptReport, World, scenario
+from chaos.protocols import EVERYWHERE, KeptReport, World, scenario
 
 CONVERGENCE_S = 40.0
 
@@ -18,7 +18,7 @@ async def _a_failed_attempt_of_each(world: World, count: int) -> None:
     await world.until(lambda: world.kept("pending"), all_tried, "a failed attempt of each report", 20)
 
 
-@scenario(proves=["H1.3"], faults=["server.down"])
+@scenario(proves=["H1.3"], faults=["server.down"], worlds=EVERYWHERE)
 async def the_server_is_down_then_up(world: World) -> None:
     """Five reports accepted while nobody listens: kept with their attempts, and sent once somebody does."""
     service = await world.start(retry_interval_seconds=1)
@@ -31,7 +31,9 @@ async def the_server_is_down_then_up(world: World) -> None:
     await world.converge(CONVERGENCE_S)
 
 
-@scenario(proves=["H1.3"], faults=["server.status", "server.drop_after_body", "server.truncate_answer"])
+@scenario(
+    proves=["H1.3"], faults=["server.status", "server.drop_after_body", "server.truncate_answer"], worlds=EVERYWHERE
+)
 async def the_server_fails_in_every_way(world: World) -> None:
     """Each report meets another failure first (500, 503, 429, a cut, half an answer) and is sent later."""
     service = await world.start(retry_interval_seconds=1)
@@ -49,7 +51,7 @@ async def the_server_fails_in_every_way(world: World) -> None:
     await world.converge(CONVERGENCE_S)
 
 
-@scenario(proves=["H1.13"], faults=["server.html", "server.error_object", "server.other_id"])
+@scenario(proves=["H1.13"], faults=["server.html", "server.error_object", "server.other_id"], worlds=EVERYWHERE)
 async def answers_that_prove_nothing(world: World) -> None:
     """A login page, an error object and another report's id, all under 200: none counts as sent."""
     service = await world.start(retry_interval_seconds=1)

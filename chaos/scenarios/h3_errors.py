@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from chaos.protocols import World, scenario
+from chaos.protocols import EVERYWHERE, World, scenario
 
 WRONG = "0" * 64
 
-@scenario(proves=["H3.3"], faults=["ipc.bad_request"])
+
+@scenario(proves=["H3.3"], faults=["ipc.bad_request"], worlds=EVERYWHERE)
 async def commands_that_fail(world: World) -> None:
     """Each way to ask wrongly over IPC gives a typed exception with code, message and request id, never data."""
     service = await world.start()

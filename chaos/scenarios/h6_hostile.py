@@ -13,7 +13,7 @@ from chaos.faults.lying_server import lying_server
 from chaos.faults.raw_ipc import BAD_STREAMS, raw_client, request
 from chaos.live.service import LiveService
 from chaos.live.world import LiveWorld
-from chaos.protocols import scenario
+from chaos.protocols import EVERYWHERE, scenario
 
 LIMIT_S = 2
 EACH = 200
@@ -123,7 +123,7 @@ async def clients_without_the_right_to_ask(world: LiveWorld) -> None:
     world.history.observe("socket", socket=modes[0], folder=modes[1])
 
 
-@scenario(proves=["H6.8"], faults=["ipc.idle", "ipc.hung_at_stop"])
+@scenario(proves=["H6.8"], faults=["ipc.idle", "ipc.hung_at_stop"], worlds=EVERYWHERE)
 async def idle_and_hung_clients_at_the_stop(world: LiveWorld) -> None:
     """An idle client is closed at the limit; a stop with idle, hung and busy ones closes them all within its bounds."""
     service = await world.start(ipc_idle_timeout=LIMIT_S, graceful_shutdown_seconds=2, force_shutdown_seconds=6)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from chaos.faults.hung_clients import Hang, hung_clients
-from chaos.protocols import World, scenario
+from chaos.protocols import EVERYWHERE, World, scenario
 
 LIMIT_S = 1
 PATIENCE_S = 15.0
 
 
-@scenario(proves=["H6.1", "H6.2"], faults=[f"ipc.{kind}" for kind in Hang])
+@scenario(proves=["H6.1", "H6.2"], faults=[f"ipc.{kind}" for kind in Hang], worlds=EVERYWHERE)
 async def clients_that_hang(world: World) -> None:
     """Clients that hang at every place of the protocol are cut off at the limit, and a good one is always answered."""
-    service = await world.start(
-        ipc_connection_timeout=LIMIT_S, ipc_read_timeout=LIMIT_S, ipc_write_timeout=LIMIT_S
-    )
+    service = await world.start(ipc_connection_timeout=LIMIT_S, ipc_read_timeout=LIMIT_S, ipc_write_timeout=LIMIT_S)
     async with hung_clients(service.ipc_address, world.history) as crowd:
         for kind in Hang:
             await crowd.hang(kind)

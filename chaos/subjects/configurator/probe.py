@@ -52,7 +52,7 @@ def main(story: str, folder: Path, arguments: str, override: str) -> None:
     sys.stdout.flush()
 
 
-def _named(dotted: str):  # noqa: ANN202
+def _named(dotted: str):
     module, _, name = dotted.partition(":")
     return getattr(importlib.import_module(module), name)
 
