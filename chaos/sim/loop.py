@@ -12,6 +12,7 @@ import asyncio
 import math
 import sys
 import traceback
+from collections import deque
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -41,6 +42,9 @@ class SimLoop(LoopExecutor, LoopNetwork, LoopSignals, asyncio.AbstractEventLoop)
         self.asyncgens: WeakSet[Any] = WeakSet()
         self.next_number = self.kernel.next_number
         self._add_turn, self._add_callback = self.kernel.add_turn, self.kernel.add_callback
+        self._is_permuted = self.kernel.policy.name != "fifo"
+        self._asked = self._taken = 0  # Callbacks asked for by call_soon, and those of them that had their turn.
+        self._early: deque[tuple[int, Any]] = deque()  # Steps, each with the callbacks that must come before it.
         self._is_running = self._is_closed = self._is_tracking = False
         self._depth_before = 0
         asks: Any = asyncio.coroutines
@@ -65,13 +69,33 @@ class SimLoop(LoopExecutor, LoopNetwork, LoopSignals, asyncio.AbstractEventLoop)
         if callback.__class__ in STEP_TYPES:
             owner: Any = callback.__self__  # type: ignore[attr-defined] # Each of these types has it.
             if owner.__class__ is SimTask or (isinstance(owner, asyncio.Task) and self._adopt(owner)):
-                self._add_turn((callback, args, context or copy_context(), self))
+                step = (callback, args, context or copy_context(), self)
+                if self._asked == self._taken:
+                    self._add_turn(step)
+                else:
+                    self._early.append((self._asked, step))
                 return None  # type: ignore[return-value] # Tasks never look at it.
         handle = SimHandle(callback, args, self, context if context is not None else copy_context())
         if self._is_debugging:
             self._check_callback(callback, "call_soon", handle)
-        self._add_callback(handle)
+        self._ask(handle)
         return handle
+
+    def _ask(self, handle: SimHandle) -> None:
+        if self._is_permuted:
+            self._asked += 1
+        self._add_callback(handle)
+
+    def callback_taken(self) -> None:
+        """Count a callback that has its turn now, and let the steps that were asked for after it have theirs.
+
+        asyncio promises that what ``call_soon`` was asked for runs in that order. A step may come later than that, as
+        if whatever woke its task had come later; it may never come before a callback that was asked for before it.
+        """
+        self._taken += 1
+        early = self._early
+        while early and early[0][0] <= self._taken:
+            self._add_turn(early.popleft()[1])
 
     def call_soon_threadsafe(  # type: ignore[override] # The abstract one ties the arguments to the callback.
         self, callback: Any, *args: Any, context: Context | None = None
@@ -196,7 +220,7 @@ class SimLoop(LoopExecutor, LoopNetwork, LoopSignals, asyncio.AbstractEventLoop)
     def stop(self) -> None:
         """Stop running: after the present batch where the policy has batches, else after the present callback."""
         if self.kernel.loop is not self:
-            self._add_callback(SimHandle(self._stopped, (), self, Context()))
+            self._ask(SimHandle(self._stopped, (), self, Context()))
         elif not self.kernel.policy.put_at_end_of_batch(SimHandle(self._stopped, (), self, Context())):
             self._stopped()
 
@@ -241,6 +265,7 @@ class SimLoop(LoopExecutor, LoopNetwork, LoopSignals, asyncio.AbstractEventLoop)
             self._is_closed = True
             self.is_held = True
             self.held.clear()
+            self._early.clear()
             self.close_executor()
             self.process.loop_closed(self)
 

@@ -6,8 +6,8 @@
   wait (a slow disk, a lock), its carrier is left as it stands and another goes on; later the first is switched to.
 * A *thread* of a process is a greenlet of its own; it is switched to by a carrier and switches back when it waits.
 * A stack whose process died is never switched to again: no ``finally``, no callback, no flush.
-* Time passes only when nothing is ready. A program that spins without ever waiting is charged a microsecond for each
-  step after a while, so that deadlines it looks at do come.
+* Time passes only when nothing is ready. A program that spins without ever waiting is charged a millisecond for each
+  thousand steps after a while, so that deadlines it looks at do come.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
 from chaos.sim.policies import Policy
-from chaos.sim.tasks import SimHandle, SimTimerHandle
+from chaos.sim.tasks import SimHandle, SimTimerHandle, task_of_step
 from chaos.sim.verdicts import LivelockError
 
 if TYPE_CHECKING:
@@ -30,11 +31,21 @@ if TYPE_CHECKING:
     from chaos.sim.strands import Strand, Wait
 
 FOREVER_NS = 1 << 62
-SPIN_STEPS = 10_000  # Steps in one instant before each further one costs time.
-SPIN_COST_NS = 1_000
+SPIN_STEPS = 10_000  # Steps in one instant before further ones cost time:
+SPIN_STEPS_PAID = 1_000  # so many steps
+SPIN_COST_NS = 1_000_000  # cost so much.
 TIMERS_SWEPT_AT = 1_024
 
 set_running_loop = asyncio._set_running_loop  # noqa: SLF001 - public by its documentation, for event loops
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step that is about to be taken; ``process`` is None for the world's own, ``task`` where it is none's."""
+
+    number: int
+    process: SimProcess | None
+    task: asyncio.Task[Any] | None
 
 
 class Scheduler:
@@ -49,13 +60,14 @@ class Scheduler:
         self.loop: SimLoop | None = None
         self.strand: Strand | None = None
         self.is_stopping = False
-        self.recorder: Callable[[int, int, str], None] | None = None
+        self._recorder: Callable[[int, int, str], None] | None = None
+        self._planned: dict[int, list[Callable[[Step], object]]] = {}
         self.add_turn = policy.turns.append
         self.add_callback = policy.callbacks.append
         self._timers: list[tuple[int, int, SimTimerHandle]] = []
         self._sweep_at = TIMERS_SWEPT_AT
         self._numbers = 0
-        self._alarm = SPIN_STEPS
+        self._spinning_at = self._alarm = min(SPIN_STEPS, steps_max)
         self._names: dict[str, int] = {}
         self._hub: greenlet | None = None
         self._carrier: greenlet | None = None
@@ -139,12 +151,14 @@ class Scheduler:
             self.now_ns = max(self.now_ns, self._until_ns)
             return False
         self.now_ns = max(self.now_ns, due)
-        self._alarm = min(self.step + SPIN_STEPS, self.steps_max)
+        self._spinning_at = self.step + SPIN_STEPS
+        if self._alarm and not self._planned:
+            self._alarm = min(self._spinning_at, self.steps_max)
         return True
 
     def _take_turns(self) -> None:  # noqa: C901, PLR0912 - one loop without calls: they would cost a tenth of a step
         timers, policy = self._timers, self.policy
-        take, batch = policy.take, policy.batch
+        take, batch, permutes = policy.take, policy.batch, policy.name != "fifo"
         while not self.is_stopping:
             if timers and timers[0][0] <= self.now_ns and not batch:
                 self._fire_due()
@@ -159,6 +173,8 @@ class Scheduler:
             else:
                 callback = item._callback  # noqa: SLF001 - our own class, as below
                 if callback is None:
+                    if item.__class__ is SimHandle and permutes and (loop := item._loop) is not None:  # noqa: SLF001
+                        loop.callback_taken()
                     continue
                 arguments, context, loop, number = item._args, item._context, item._loop, None  # noqa: SLF001
             if loop is None:
@@ -167,12 +183,15 @@ class Scheduler:
             if loop.is_held:
                 loop.held.append(item)
                 continue
-            if loop is not self.loop:
-                self.enter_loop(loop)
+            if permutes and item.__class__ is SimHandle:
+                loop.callback_taken()
             self.step = step = self.step + 1
             self.digest = hash((self.digest, self.now_ns, number or self._named(callback)))
-            if step >= self._alarm or self.recorder is not None:
-                self._look_up(callback)
+            if step >= self._alarm and self._look_up(callback, loop):
+                loop.held.append(item)
+                continue
+            if loop is not self.loop:
+                self.enter_loop(loop)
             try:
                 context.run(callback, *arguments)
             except GreenletExit:
@@ -185,8 +204,8 @@ class Scheduler:
             self.enter_world()
         self.step += 1
         self.digest = hash((self.digest, self.now_ns, number or self._named(callback)))
-        if self.step >= self._alarm or self.recorder is not None:
-            self._look_up(callback)
+        if self.step >= self._alarm:
+            self._look_up(callback, None)
         callback(*arguments)
 
     def _named(self, callback: Any) -> int:
@@ -198,15 +217,45 @@ class Scheduler:
             number = self._names[name] = -1 - crc32(name.encode())
         return number
 
-    def _look_up(self, callback: Any) -> None:
-        """Do what not every step needs: the limit, the price of spinning, the record of steps."""
-        if self.recorder is not None:
-            self.recorder(self.step, self.now_ns, name_of(callback))
+    def _look_up(self, callback: Any, loop: SimLoop | None) -> bool:
+        """Do what not every step needs: the record, what was planned for this step, the price of spinning, the limit.
+
+        Returns whether the step's loop is held now, so that it must not run.
+        """
+        if self._recorder is not None:
+            self._recorder(self.step, self.now_ns, name_of(callback))
+        if planned := self._planned.pop(self.step, None):
+            step = Step(self.step, loop.process if loop is not None else None, task_of_step(callback))
+            self.enter_world()
+            for act in planned:
+                act(step)
         if self.step >= self.steps_max:
             raise LivelockError(self.steps_max, self.now_ns / 1e9, self.waiting())
-        if self.step >= self._alarm:
+        if self.step >= self._spinning_at:
             self.now_ns += SPIN_COST_NS
-            self._alarm = min(self.step + 1, self.steps_max)
+            self._spinning_at = self.step + SPIN_STEPS_PAID
+        self._set_alarm()
+        return loop is not None and loop.is_held
+
+    def _set_alarm(self) -> None:
+        """Find the next step that is to be looked at."""
+        planned = min(self._planned) if self._planned else self.steps_max
+        self._alarm = 0 if self._recorder is not None else min(self._spinning_at, planned, self.steps_max)
+
+    def at_step(self, number: int, act: Callable[[Step], object]) -> None:
+        """Call ``act`` as the world's own just before that step (the first is 1); a sweep goes from step to step."""
+        self._planned.setdefault(number, []).append(act)
+        self._set_alarm()
+
+    @property
+    def recorder(self) -> Callable[[int, int, str], None] | None:
+        """What is told of each step: its number, the virtual time in nanoseconds, and whose it is."""
+        return self._recorder
+
+    @recorder.setter
+    def recorder(self, recorder: Callable[[int, int, str], None] | None) -> None:
+        self._recorder = recorder
+        self._set_alarm()
 
     def waiting(self) -> list[str]:
         """Return a line for each task and thread that waits; the kernel knows them."""
