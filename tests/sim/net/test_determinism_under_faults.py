@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import ssl
 from collections.abc import Callable
 
 import pytest
 
 from chaos.sim.net import NetworkFault
 from tests.sim.net.net_world import NetWorld
-from tests.sim.net.serving import echo
+from tests.sim.net.serving import echo, listening
 
 CLIENTS = 6
 BYTES = 15_000
@@ -90,3 +91,23 @@ def test_the_faults_really_fire_and_some_streams_survive() -> None:
     came = [count for _, _, count in stories]
     assert len(fired) >= 10
     assert max(came) == CLIENTS * BYTES > min(came)
+
+
+def test_encrypted_streams_repeat_too(server_tls: ssl.SSLContext, client_tls: ssl.SSLContext) -> None:
+    async def main() -> bytes:
+        async with listening(echo, ssl=server_tls) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=client_tls)
+            writer.write(bytes(100_000))
+            got = await reader.readexactly(100_000)
+            writer.close()
+            await writer.wait_closed()
+            return got
+
+    def digest(seed: int) -> int:
+        with NetWorld(seed, policy="shuffle") as world:
+            world.network.host("client")
+            with world.faults.delay("client", "client", by_s=0, jitter_s=0.1):
+                assert world.run(main) == bytes(100_000)
+            return world.kernel.digest
+
+    assert digest(1) == digest(1) != digest(2)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from chaos.errors import UsageError
+from chaos.rules.link import LinkConditions
 from tests.sim.net.net_world import NetWorld
 from tests.sim.net.serving import Handler, echo, never_read
 
@@ -463,6 +464,28 @@ def test_a_name_that_cannot_be_resolved_says_so_and_others_can() -> None:
         serve(world)
         fault = world.faults.names("server").at(0, for_s=60)
         assert (run(world, main), fault.fired) == (socket.EAI_AGAIN, 1)
+
+
+def test_asking_for_a_name_takes_its_time() -> None:
+    async def main() -> float:
+        await connect()
+        return now()
+
+    with NetWorld() as world:
+        serve(world)
+        world.network.resolving_ns = 2_000_000_000
+        assert run(world, main) == 2 + ROUND_TRIP
+
+
+def test_a_line_can_be_long_without_any_fault() -> None:
+    async def main() -> float:
+        await connect()
+        return now()
+
+    with NetWorld() as world:
+        serve(world)
+        world.network.line("client", "server").behave(LinkConditions(latency_ns=300_000_000))
+        assert run(world, main) == 0.3 + ONE_WAY
 
 
 def test_slices_reach_unix_sockets() -> None:
