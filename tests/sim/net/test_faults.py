@@ -343,6 +343,8 @@ def test_a_connection_that_has_lost_bytes_stays_deaf_and_a_new_one_does_not() ->
         await asyncio.sleep(1)
         old[1].write(b"lost")
         await asyncio.sleep(2)
+        old[1].write(bytes(1_000_000))
+        await old[1].drain()
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(1000):
                 await asked(old)
