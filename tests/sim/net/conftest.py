@@ -42,12 +42,13 @@ Body = Callable[[Place], Awaitable[None]]
 Play = Callable[[Body], None]
 
 
-@pytest.fixture(params=["simulated", "real"])
+@pytest.fixture(params=["simulated", "simulated with its disk", "real"])
 def play(request: pytest.FixtureRequest, tmp_path: Path) -> Play:
     """Return what runs a body as a program of its own, in one network or the other."""
 
     def run(body: Body) -> None:
-        place = Place(request.param == "simulated", tmp_path)
+        has_disk = request.param == "simulated with its disk"
+        place = Place(request.param != "real", Path("/data") if has_disk else tmp_path)
 
         async def limited() -> Any:
             async with asyncio.timeout(LIMIT_S):
@@ -56,7 +57,7 @@ def play(request: pytest.FixtureRequest, tmp_path: Path) -> Play:
         if not place.is_simulated:
             asyncio.run(limited())
             return
-        with NetWorld(folder=tmp_path) as world:
+        with NetWorld(folder=place.folder, has_disk=has_disk) as world:
             world.run(limited)
             assert not world.kernel.processes[0].unhandled
             assert not world.network.table(world.kernel.processes[0]).sockets

@@ -9,8 +9,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from chaos.seed import Seed
+from chaos.sim.disk import add_disk
 from chaos.sim.net import add_network
 from chaos.sim.net.socket_files import FolderSocketFiles
+from chaos.sim.ports import SocketFiles
 from chaos.sim.process import SimProcess
 from chaos.sim.simulate import Setting, open_kernel
 
@@ -18,12 +20,22 @@ Main = Callable[[], Awaitable[Any]]
 
 
 class NetWorld:
-    """A kernel and a network, entered; ``reports`` are the faults that were told of."""
+    """A kernel and a network, entered; ``reports`` are the faults that were told of.
 
-    def __init__(self, seed: int = 0, *, policy: str = "fifo", folder: Path | None = None) -> None:
-        allowed = () if folder is None else (str(folder),)
+    ``folder`` is a real folder for socket files, or (``has_disk``) the one that a simulated disk mounts.
+    """
+
+    def __init__(
+        self, seed: int = 0, *, policy: str = "fifo", folder: Path | None = None, has_disk: bool = False
+    ) -> None:
+        allowed = () if folder is None or has_disk else (str(folder),)
         self.kernel = open_kernel(Seed(seed), Setting(policy=policy, allowed=allowed))
-        files = None if folder is None else FolderSocketFiles(folder)
+        files: SocketFiles | None = None
+        if folder is not None and has_disk:
+            files = disk = add_disk(self.kernel)
+            disk.mount(folder)
+        elif folder is not None:
+            files = FolderSocketFiles(folder)
         self.reports: list[tuple[str, bool, Mapping[str, Any]]] = []
         self.network = add_network(self.kernel, socket_files=files, report=lambda *told: self.reports.append(told))
         self.lines: list[tuple[int, int, str]] = []

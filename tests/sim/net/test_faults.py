@@ -317,6 +317,27 @@ def test_through_a_one_way_partition_one_side_is_heard() -> None:
         assert run(world, main) == 1 + 4 * ONE_WAY
 
 
+def test_a_sender_whose_acknowledgements_are_lost_is_heard_and_times_out() -> None:
+    heard: list[tuple[bytes, float]] = []
+
+    async def hear(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        heard.append((await reader.read(100), now()))
+        await asyncio.sleep(5000)
+
+    async def main() -> float:
+        reader, writer = await connect()
+        await asyncio.sleep(1 - now())
+        writer.write(b"x")
+        with pytest.raises(TimeoutError):
+            await reader.read()
+        return now()
+
+    with NetWorld() as world:
+        serve(world, hear)
+        world.faults.partition("server", "client", one_way=True).at(0.5)
+        assert (run(world, main), heard) == (1 + ONE_WAY + 924.6, [(b"x", 1 + ONE_WAY)])
+
+
 def test_a_black_hole_takes_everything_and_gives_nothing() -> None:
     async def main() -> bool:
         reader, writer = await connect()

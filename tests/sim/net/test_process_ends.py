@@ -143,8 +143,10 @@ def test_connections_that_a_killed_process_had_not_accepted_are_reset() -> None:
         assert world.run(main) == (5.0005, errno.ECONNRESET)
 
 
-def test_the_socket_file_of_a_killed_process_stays_and_refuses(tmp_path: Path) -> None:
-    path = str(tmp_path / "s")
+@pytest.mark.parametrize("has_disk", [False, True], ids=["real folder", "simulated disk"])
+def test_the_socket_file_of_a_killed_process_stays_and_refuses(tmp_path: Path, has_disk: bool) -> None:
+    folder = Path("/data") if has_disk else tmp_path
+    path = str(folder / "s")
 
     async def main() -> object:
         await asyncio.sleep(0.1)
@@ -155,7 +157,7 @@ def test_the_socket_file_of_a_killed_process_stays_and_refuses(tmp_path: Path) -
             await connected(path)
         return end
 
-    with NetWorld(folder=tmp_path) as world:
+    with NetWorld(folder=folder, has_disk=has_disk) as world:
         at(world, 5, start_server(world, path=path))
         assert world.run(main) == (5, b"")
 
