@@ -107,7 +107,8 @@ class Scheduler:
         self.is_stopping, self._until_ns = False, until_ns
         self._hub = getcurrent()
         try:
-            self._carrier = self._another_carrier()
+            # A new one, never a spare: a spare began deep in another's stack, and its successor would begin deeper.
+            self._carrier = greenlet(self._take_turns, self._hub)
             self._carrier.switch()
         finally:
             self._hub = self._carrier = None

@@ -233,6 +233,10 @@ class Volume:
         self._mount(tree, self.inodes)
         return losses
 
+    def remount(self, tree: Tree) -> None:
+        """Begin anew with what ``tree`` holds, as on another disk; nothing may be open."""
+        self._mount(tree, {})
+
     def contents(self) -> dict[str, bytes | Symlink | None]:
         """Return what programs see, by path."""
         found: dict[str, bytes | Symlink | None] = {}

@@ -1,0 +1,165 @@
+"""Runs a program on a folder with given contents, again and again, in one simulated world: quick enough for thousands.
+
+* Every run begins at the same instant of the wall clock, on a freshly mounted folder, as the only process there is, and
+  with the harmless decisions throughout, so that a run depends on its folder and on nothing else.
+* A disturbance, if there is one, meets one call of the disk: an error, or the cancellation of the program's tasks.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+from chaos.crash.story import FOLDER, CrashStory, End, Fact, Outside
+from chaos.seed import Seed
+from chaos.sim import Clock, SimKernel, SimProcess
+from chaos.sim.choices import Script
+from chaos.sim.disk import SimDisk, Volume, add_disk, fail
+from chaos.sim.disk.faults import CHANGES
+from chaos.sim.entropy import Entropy
+from chaos.sim.escapes import Escapes
+from chaos.sim.process_calls import ProcessCalls
+from chaos.sim.threads import Threads
+from chaos.sim.verdicts import SimulationError
+from chaos.storage import Contents, Tree
+from chaos.storage.operations import Entry
+
+RUNS_PER_WORLD = 250
+RUN_LIMIT_NS = 3600 * 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Disturbance:
+    """What meets the ``number``-th call of the disk that changes something (the first is 1): ``EIO`` or ``cancel``."""
+
+    number: int
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.what} at change {self.number}"
+
+
+UNDISTURBED = Disturbance(0, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """One run: the log of its operations on the tree that it began with, its end, and what is wrong with it."""
+
+    start: Tree
+    log: Sequence[Entry]
+    end: End
+    wrong: dict[str, str] = field(default_factory=dict)
+    changes: int = 0
+
+
+class Machine:
+    """Use it as a context manager: inside it the seams are in force."""
+
+    def __init__(self, story: CrashStory) -> None:
+        self._story = story
+        self._kernel: SimKernel | None = None
+        self._runs = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._leave(kind, error, at)
+
+    def run(self, contents: Contents, seen: frozenset[Fact], disturbance: Disturbance = UNDISTURBED) -> Ran:
+        """Run the story's program to its end on ``contents``, for an outside that has seen ``seen``."""
+        kernel = self._world()
+        start = Tree.of(contents)
+        self._volume.remount(start.copy())
+        outside = Outside(seen, self._disk)
+        changes = [0]
+        program = self._story.program(outside)
+        hear = _Disturber(disturbance, outside, changes, kernel)
+        self._disk.on_call.append(hear)
+        process = kernel.new_process("program", program)
+        hear.process = process
+        rule = None
+        if disturbance.what == "EIO":
+            rule = self._disk.fault(fail(errno.EIO), calls=CHANGES, numbers=(disturbance.number,))
+        try:
+            process.start()
+            stuck = self._driven(kernel, process)
+        finally:
+            self._disk.on_call.remove(hear)
+            if rule is not None:
+                rule.remove()
+        end = End(self._volume.contents(), process.result, outside)
+        return Ran(start, list(self._volume.log), end, self._judged(process, end, stuck), changes[0])
+
+    def _judged(self, process: SimProcess, end: End, stuck: str) -> dict[str, str]:
+        main = self._story.proves[0]
+        if stuck:
+            return {main: stuck}
+        if process.error is not None:
+            return {main: f"the program ended by {type(process.error).__name__}: {process.error}"}
+        if self._escapes.found:
+            raise self._escapes.found[0]
+        return dict(self._story.wrong(end))
+
+    def _driven(self, kernel: SimKernel, process: SimProcess) -> str:
+        """Let the process live to its end; return what kept it from it."""
+        try:
+            kernel.run(until_ns=kernel.now_ns + RUN_LIMIT_NS, stop_when=lambda: not process.is_alive)
+        except SimulationError as error:
+            process.kill()
+            return str(error)
+        if process.is_alive:
+            words = "; ".join(kernel.waiting())
+            process.kill()
+            return f"the program came to no end: {words}"
+        return ""
+
+    def _world(self) -> SimKernel:
+        if self._kernel is None or self._runs >= RUNS_PER_WORLD:
+            self._leave(None, None, None)
+            self._open()
+        assert self._kernel is not None, "a world was just opened"
+        self._runs += 1
+        return self._kernel
+
+    def _open(self) -> None:
+        self._escapes, self._clock = Escapes(), Clock()
+        seams: list[Any] = [self._escapes, Threads(), self._clock, Entropy(), ProcessCalls()]
+        harmless = Script(calmed=("disk", "pause", "preempt", "policy", "schedule"))
+        self._kernel = kernel = SimKernel(Seed(0), policy="fifo", script=harmless, seams=seams)
+        self._disk: SimDisk = add_disk(kernel)
+        self._volume: Volume = self._disk.mount(FOLDER)
+        kernel.__enter__()
+        self._clock.wall.freeze()
+        self._runs = 0
+
+    def _leave(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        kernel, self._kernel = self._kernel, None
+        if kernel is not None:
+            kernel.__exit__(kind, error, at)
+
+    def __repr__(self) -> str:
+        return f"Machine({self._story.name}, {self._runs} runs in this world)"
+
+
+class _Disturber:
+    """Counts the calls that change something, and cancels the program's tasks at the planned one."""
+
+    def __init__(self, plan: Disturbance, outside: Outside, changes: list[int], kernel: SimKernel) -> None:
+        self._plan, self._outside, self._changes, self._kernel = plan, outside, changes, kernel
+        self.process: SimProcess | None = None
+
+    def __call__(self, call: str, _path: str) -> None:
+        if call not in CHANGES:
+            return
+        self._changes[0] += 1
+        if self._plan.what == "cancel" and self._changes[0] == self._plan.number and self.process is not None:
+            for task in self._outside.tasks:
+                self.process.loop.call_soon_threadsafe(task.cancel)
+
+    def __repr__(self) -> str:
+        return f"_Disturber({self._plan}, {self._changes[0]} changes)"

@@ -1,0 +1,88 @@
+"""A story to crash: a program on one mounted folder, what the outside has seen of it, and what must be true in the end.
+
+* The *program* is the same for the first start and for every restart: it recovers what it finds, then goes on with what
+  the outside still wants. It tells the outside of everything that is visible there, through ``Outside.say``.
+* The *outside* survives every crash: what it has seen obliges the program for ever. The order in which it saw things
+  does not matter, so that the states of an exploration can be told apart by a set.
+* ``wrong`` judges the end of a run: for each property that is broken, a sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from chaos.storage import Contents
+
+if TYPE_CHECKING:
+    from asyncio import Task
+
+    from chaos.sim.disk import SimDisk
+
+FOLDER = "/crash"
+Fact = tuple[str, str]
+"""Something that the outside has seen: what, and of what (an id, a digest)."""
+
+
+class Outside:
+    """What the outside has seen up to now, in this run and in those before the crash."""
+
+    def __init__(self, seen: frozenset[Fact], disk: SimDisk) -> None:
+        self.before, self._disk = seen, disk
+        self.seen: list[Fact] = sorted(seen)
+        self.tasks: list[Task[Any]] = []
+
+    def say(self, what: str, of: str = "") -> None:
+        """Let the outside see something, here and now: a point of crash like an operation."""
+        self.seen.append((what, of))
+        self._disk.seen(what, of=of)
+
+    def has_seen(self, what: str, of: str = "") -> bool:
+        """Whether the outside has seen that, before a crash or since."""
+        return (what, of) in self.seen
+
+    def all_seen(self, what: str) -> list[str]:
+        """Return of what it has seen that, in order of name, each once."""
+        return sorted({of for name, of in self.seen if name == what})
+
+    def may_be_cancelled(self, task: Task[Any]) -> None:
+        """Let a disturbed run cancel this task at any operation."""
+        self.tasks.append(task)
+
+    def __repr__(self) -> str:
+        return f"Outside({len(self.before)} seen before, {len(self.seen) - len(self.before)} since)"
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The end of a run: the folder, what the program returned, and all that the outside has seen."""
+
+    contents: Contents
+    result: Any
+    outside: Outside
+
+
+Program = Callable[[Outside], Callable[[], Any]]
+Wrong = Mapping[str, str]
+
+
+def as_it_is(contents: Contents) -> Contents:
+    """Abstract from nothing."""
+    return contents
+
+
+@dataclass(frozen=True, slots=True)
+class CrashStory:
+    """See the module. ``proves`` are the ids of its properties, the main one first.
+
+    ``abstract`` makes the same of contents whose difference means nothing (who held a lock, say): without it an
+    exploration may not come to an end. ``start`` is what the folder holds at first.
+    """
+
+    name: str
+    proves: tuple[str, ...]
+    program: Program
+    wrong: Callable[[End], Wrong]
+    abstract: Callable[[Contents], Contents] = as_it_is
+    start: Contents = field(default_factory=dict)

@@ -1,0 +1,347 @@
+"""The reference service's store and configuration as stories to crash: what they do, and what must hold in the end."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chaos.crash.story import FOLDER, CrashStory, End, Outside, Wrong
+from chaos.errors import UsageError
+from chaos.sim.disk import syncfs
+from chaos.storage import Contents
+from pywats_reliability.config import ClientConfig
+from pywats_reliability.config.document import encoded
+from pywats_reliability.config_file import load_config, save_config
+from pywats_reliability.disk import Disk
+from pywats_reliability.errors import DiskError, QueueCriticalError, ReliabilityError
+from pywats_reliability.ports import SystemClock
+from pywats_reliability.report import Report, parse_report
+from pywats_reliability.store import ReportStore, StoreLimits
+
+DATA = Path(FOLDER) / "data"
+CONFIG = Path(FOLDER) / "config.json"
+KEEPING = ("pending", "sent", "failed")
+LOCKS = re.compile(r"data/\.?\.lock.*")
+STAMPED = re.compile(r"\d{8}T\d{6}\.\d{6}Z_")
+ATTEMPTS = 2
+OLD, NEW = ClientConfig(station_name="OLD"), ClientConfig(station_name="NEW")
+FOLDERS: Contents = dict.fromkeys(("data", "data/failed", "data/pending", "data/quarantine", "data/sent"))
+Work = Callable[[ReportStore, Outside, "Reports"], Awaitable[None]]
+
+
+def report_of(number: int, *, serial: str = "") -> Report:
+    """Return a small report, always the same for a number."""
+    fields = {
+        "id": f"00000000-0000-4000-8000-{number:012d}", "pn": "P", "sn": serial or f"S{number}", "rev": "1",
+        "processCode": 10, "machineName": "M", "location": "L", "purpose": "P",
+    }  # fmt: skip
+    return parse_report(json.dumps(fields).encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """The reports of a story, by what the outside calls them."""
+
+    by_name: dict[str, Report]
+
+    def named(self, body: bytes) -> str:
+        """Return what the outside calls a report, or a digest when it is none of the story's."""
+        return next((name for name, report in self.by_name.items() if report.body == body), _digest(body))
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()[:12]
+
+
+def abstracted(contents: Contents) -> Contents:
+    """Abstract from what grows, or differs, without end: who held the lock, and how often a report was handed over.
+
+    A start neither reads nor believes the file beside the lock, and removes by its name whatever was written aside and
+    never renamed, without reading it. A producer that was not answered hands its report over
+    again, so that each crash before the answer leaves one more copy; of more than two of the same contents, two count.
+    """
+    found: dict[str, Any] = {}
+    for path, leaf in contents.items():
+        if LOCKS.fullmatch(path):
+            continue
+        if not isinstance(leaf, bytes) or "Z_" not in path:
+            found[path] = leaf
+            continue
+        name = path.rpartition("/")[2]
+        if name.startswith("."):
+            found[f"{path.rpartition('/')[0]}/a leftover"] = b""
+            continue
+        shape = f"{path.rpartition('/')[0]}/{STAMPED.sub('', name)} {_digest(leaf)}"
+        copy = f"{shape} 2" if f"{shape} 1" in found else f"{shape} 1"
+        found[copy] = leaf
+    return found
+
+
+def records_in(contents: Contents, folder: str) -> dict[str, bytes]:
+    """Return the records in one of the folders, by name."""
+    prefix = f"data/{folder}/"
+    return {
+        path.removeprefix(prefix): leaf
+        for path, leaf in contents.items()
+        if path.startswith(prefix) and path.endswith(".json") and not path.endswith((".history.json", ".reason.json"))
+        and isinstance(leaf, bytes) and not path.removeprefix(prefix).startswith(".")
+    }  # fmt: skip
+
+
+def names_in(contents: Contents, folder: str, reports: Reports) -> list[str]:
+    """Return what the outside calls the records in a folder."""
+    return sorted(reports.named(body) for body in records_in(contents, folder).values())
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStory:
+    """A store that is opened, does some work, and is closed; ``judge`` adds to what must hold of every store."""
+
+    reports: Reports
+    work: Work
+    limits: StoreLimits = field(default_factory=StoreLimits)
+    judge: Callable[[End, Reports], Wrong] = lambda _end, _reports: {}
+
+    def program(self, outside: Outside) -> Callable[[], Any]:
+        """Return the program's main function."""
+
+        async def main() -> dict[str, Any]:
+            store = ReportStore(DATA, disk=Disk(syncfs=syncfs), clock=SystemClock(), limits=self.limits)
+            try:
+                await store.open()
+            except DiskError as error:
+                return {"did not open": str(error)}
+            try:
+                missing = await _missing(store, outside, self.reports)
+                await self.work(store, outside, self.reports)
+                pending = store.counts.pending
+            finally:
+                await store.close()
+            return {"missing": missing, "pending": pending}
+
+        return main
+
+    def wrong(self, end: End) -> Wrong:
+        """Return what is broken in the end: first what must hold of every store, then what this story adds."""
+        result, contents = end.result or {}, end.contents
+        found: dict[str, str] = {}
+        kept = [name for folder in KEEPING for name in names_in(contents, folder, self.reports)]
+        for name in end.outside.all_seen("accepted"):
+            if name not in kept:
+                words = f"report {name} was accepted and is in no folder, whole"
+                found |= {"H1.1": words, "C1.6": words}
+        if torn := [path for path in contents if path.startswith("data/quarantine/") and "Z_" in path]:
+            found["C1.6"] = f"a record of ours was quarantined, as it was not whole: {torn[0]}"
+        for missing in result.get("missing", ()):
+            found["H1.2"] = f"report {missing} went to the network, and the next start does not have it"
+        listed = len(records_in(contents, "pending"))
+        if "pending" in result and result["pending"] != listed:
+            found["H5.4"] = f"the count of what is pending says {result['pending']}, the folder has {listed}"
+        return {**found, **self.judge(end, self.reports)}
+
+
+async def _missing(store: ReportStore, outside: Outside, reports: Reports) -> list[str]:
+    """Return what the network has seen and no folder has, right after recovery."""
+    known: set[str] = set()
+    for folder in KEEPING:
+        for record in await store.list_records(folder):  # type: ignore[arg-type] # The three names are its own.
+            known.add(record.report_id)
+    return [name for name in outside.all_seen("sending") if reports.by_name[name].id not in known]
+
+
+async def accept_all(store: ReportStore, outside: Outside, reports: Reports) -> None:
+    """Hand over, all at once, what has not been accepted yet."""
+
+    async def produce(name: str, report: Report) -> None:
+        try:
+            await store.accept(report)
+        except ReliabilityError:
+            return  # It was told that nothing is kept; it may try again after the next start.
+        outside.say("accepted", name)
+
+    async with asyncio.TaskGroup() as group:
+        for name, report in reports.by_name.items():
+            if not outside.has_seen("accepted", name):
+                outside.may_be_cancelled(group.create_task(produce(name, report)))
+
+
+async def accept_and_send(store: ReportStore, outside: Outside, reports: Reports) -> None:
+    """Hand over what has not been accepted, then send everything there is to a server that always answers."""
+    await accept_all(store, outside, reports)
+    while record := store.take():
+        try:
+            name = reports.named(await store.read(record))
+            outside.say("sending", name)
+            outside.say("delivered", name)
+            await store.mark_sent(record)
+        except ReliabilityError:
+            return
+
+
+def sent_once(end: End, reports: Reports) -> Wrong:
+    """Return what is wrong with deliveries: nothing foreign, nothing accepted left out, nothing left behind."""
+    delivered = end.outside.all_seen("delivered")
+    if strange := [name for name in delivered if name not in reports.by_name]:
+        return {"H1.5": f"something else than the accepted reports was delivered: {strange[0]}"}
+    if lost := [name for name in end.outside.all_seen("accepted") if name not in delivered]:
+        return {"C1.6": f"report {lost[0]} was accepted and never delivered"}
+    return {}
+
+
+async def retry_and_fail(store: ReportStore, outside: Outside, reports: Reports) -> None:
+    """Hand over, fail twice, give up, queue again by hand, send."""
+    await accept_all(store, outside, reports)
+    try:
+        while not outside.has_seen("failed") and (record := store.take()):
+            attempts = (await store.history(record)).attempts
+            while attempts < ATTEMPTS:
+                attempts = await store.record_attempt(record, "500")
+                outside.say("attempt", str(attempts))
+            await store.mark_failed(record, "given up")
+            outside.say("failed")
+        if outside.has_seen("failed") and not outside.has_seen("retried"):
+            for record in await store.list_records("failed"):
+                await store.retry_failed(record.report_id)
+            outside.say("retried")
+    except (ReliabilityError, QueueCriticalError):
+        return
+
+
+def story_is_kept(end: End, reports: Reports) -> Wrong:
+    """Return what is wrong with the story of a failed report."""
+    found: dict[str, str] = {}
+    for name, body in records_in(end.contents, "failed").items():
+        sidecar = f"data/failed/{name.removesuffix('.json')}.history.json"
+        if not isinstance(end.contents.get(sidecar), bytes):
+            found["C1.6"] = f"report {reports.named(body)} is in failed/ without its story"
+    for path, leaf in end.contents.items():
+        if path.endswith(".history.json") and isinstance(leaf, bytes) and not _is_json(leaf):
+            found["C1.6"] = f"the story {path} is not whole"
+    return found
+
+
+def _is_json(data: bytes) -> bool:
+    try:
+        json.loads(data)
+    except ValueError:
+        return False
+    return True
+
+
+async def evict(store: ReportStore, outside: Outside, reports: Reports) -> None:
+    """Fill the queue, then make room for another by giving up the oldest."""
+    for name, report in reports.by_name.items():
+        if outside.has_seen("accepted", name):
+            continue
+        try:
+            while store.can_accept(len(report.body)) is not None and await store.evict_oldest("queue full"):
+                outside.say("evicted")
+            await store.accept(report)
+        except ReliabilityError:
+            return
+        outside.say("accepted", name)
+
+
+def within_its_limit(end: End, _reports: Reports) -> Wrong:
+    """Return what is wrong with a queue of one place."""
+    pending = len(records_in(end.contents, "pending"))
+    return {"H5.4": f"{pending} reports are pending in a queue of one place"} if pending > 1 else {}
+
+
+async def look_round(store: ReportStore, outside: Outside, _reports: Reports) -> None:
+    """Take everything there is to take, so that what is no report goes to quarantine."""
+    while record := store.take():
+        try:
+            await store.read(record)
+        except ReliabilityError:
+            continue
+    outside.say("looked")
+
+
+def nothing_deleted(end: End, _reports: Reports) -> Wrong:
+    """Return what is wrong with files of others: each must still be somewhere, as it was."""
+    bodies = [leaf for leaf in end.contents.values() if isinstance(leaf, bytes)]
+    gone = [path for path, leaf in FOREIGN.items() if isinstance(leaf, bytes) and leaf not in bodies]
+    return {"C1.6": f"{gone[0]} is nowhere any more"} if gone else {}
+
+
+FOREIGN: Contents = {**FOLDERS, "data/pending/notes.txt": b"somebody's notes", "data/pending/torn.json": b'{"id": "00'}
+
+
+def save_settings(outside: Outside) -> Callable[[], Any]:
+    """Return a program that saves new settings over old ones."""
+
+    def main() -> str:
+        found: str = load_config(CONFIG).station_name
+        if not outside.has_seen("saved"):
+            try:
+                save_config(CONFIG, NEW, disk=Disk(syncfs=syncfs))
+            except DiskError:
+                return found
+            outside.say("saved")
+        return found
+
+    return main
+
+
+def settings_whole(end: End) -> Wrong:
+    """Return what is wrong with the settings: they must be the old or the new ones; the new ones once saved."""
+    if ("saved", "") in end.outside.before and end.result != NEW.station_name:
+        return {"C1.10": f"the settings were saved, and the next start finds those of {end.result!r}"}
+    return {}
+
+
+def _story(name: str, proves: tuple[str, ...], how: StoreStory, start: Contents = FOLDERS) -> CrashStory:
+    return CrashStory(name, proves, how.program, how.wrong, abstracted, start)
+
+
+def _reports(count: int) -> Reports:
+    return Reports({f"r{number}": report_of(number) for number in range(1, count + 1)})
+
+
+TWINS = Reports({"one": report_of(1, serial="A"), "other": report_of(1, serial="B")})
+SENDING = ("C1.6", "H1.2", "H1.5", "H1.1", "H5.4")
+STORIES = {
+    story.name: story
+    for story in (
+        _story("first_start", ("H1.1", "C1.6", "H5.4"), StoreStory(_reports(1), accept_all), {}),
+        _story("accept_one", ("H1.1", "C1.6", "H5.4"), StoreStory(_reports(1), accept_all)),
+        _story("accept_two", ("H1.1", "C1.6", "H5.4"), StoreStory(_reports(2), accept_all)),
+        _story("accept_three", ("H1.1", "C1.6", "H5.4"), StoreStory(_reports(3), accept_all)),
+        _story("accept_five_with_syncfs", ("H1.1", "C1.6", "H5.4"), StoreStory(_reports(5), accept_all)),
+        _story("accept_twins", ("H1.15", "H1.1", "C1.6"), StoreStory(TWINS, accept_all)),
+        _story(
+            "send_one",
+            ("C1.6", "H1.2", "H1.5", "H1.1", "H5.4"),
+            StoreStory(_reports(1), accept_and_send, judge=sent_once),
+        ),
+        _story(
+            "send_two",
+            ("C1.6", "H1.2", "H1.5", "H1.1", "H5.4"),
+            StoreStory(_reports(2), accept_and_send, judge=sent_once),
+        ),
+        _story("retry_and_fail", ("C1.6", "H5.4"), StoreStory(_reports(1), retry_and_fail, judge=story_is_kept)),
+        _story("evict", ("H5.4", "C1.6"), StoreStory(_reports(2), evict, StoreLimits(max_reports=1), within_its_limit)),
+        _story("quarantine", ("C1.6", "H5.4"), StoreStory(_reports(1), look_round, judge=nothing_deleted), FOREIGN),
+        CrashStory(
+            "save_settings",
+            ("C1.10",),
+            save_settings,
+            settings_whole,
+            start={"config.json": encoded(OLD.to_dict())},
+        ),
+    )
+}
+
+
+def crash_story(name: str) -> CrashStory:
+    """Return the story of that name. Raises ``UsageError``."""
+    if name not in STORIES:
+        raise UsageError("the name of a story to crash", repr(name), f"there are {', '.join(STORIES)}")
+    return STORIES[name]
