@@ -159,7 +159,11 @@ class PageCache:
             last = next((i for i in reversed(self._touched.get(node, ())) if i < began), -1)
             if any(change.grows for change in covered):
                 self._commit(began)
-            elif not data_only or any(isinstance(change.operation, Truncate) for change in covered):
+            elif (
+                not data_only  # Of a folder, the names are the data.
+                or node in self.now.folders
+                or any(isinstance(change.operation, Truncate) for change in covered)
+            ):
                 self._commit(last + 1)
         else:
             for name in self.names:
