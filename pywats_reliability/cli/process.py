@@ -160,7 +160,8 @@ async def serve(
         guard.arm()
         loop.call_soon_threadsafe(service.request_shutdown)
 
-    before = {number: signal.signal(number, asked) for number in SIGNALS}
+    for number in SIGNALS:
+        signal.signal(number, asked)
     service.on_started.subscribe(lambda: announce(service))
     service.shutdown.on_progress.subscribe(lambda _: guard.arm())
     try:
@@ -170,8 +171,8 @@ async def serve(
         return service, report
     finally:
         guard.hurry()
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)  # On its way out: another one must not change the exit code.
 
 
 def _leave_at_once(report: ShutdownReport) -> None:

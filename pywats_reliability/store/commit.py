@@ -108,14 +108,16 @@ class GroupCommit(Generic[EntryT]):
         self._stages = self._plan(self._batch)
         self._advance(None)
 
-    def _advance(self, ended: asyncio.Future[list[None]] | None) -> None:
+    def _advance(self, ended: asyncio.Future[Any] | None) -> None:
         """Start the next stage, or end the batch. Only a bug raises here: every entry's error, and no dead end."""
         try:
             if ended is not None:
                 ended.result()
             jobs = next(self._stages, None)
             if jobs is not None:
-                asyncio.gather(*map(self._workers.start, jobs)).add_done_callback(self._advance)
+                started = [self._workers.start(job) for job in jobs]
+                stage = started[0] if len(started) == 1 else asyncio.gather(*started)
+                stage.add_done_callback(self._advance)
                 return
         except Exception as error:  # A job that broke is the end of its batch, which is told to everybody in it.
             log.exception("%s: a batch of %d broke", self.name, len(self._batch))

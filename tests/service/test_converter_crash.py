@@ -23,6 +23,7 @@ from tests.service.converter_world import Crash, InterruptedDisk, MemoryQueue, Q
 from tests.service.store_world import FIELDS
 from tests.service.virtual_clock import in_virtual_time
 
+pytestmark = pytest.mark.proves("C1.9")
 CONTENTS = b"whole contents"
 ACTIONS = ["move", "delete", "archive", "keep"]
 

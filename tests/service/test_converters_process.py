@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.service.loopback_server import Exchange, LoopbackServer, serving
@@ -61,12 +62,12 @@ folder = Path(sys.argv[1])
 sys.exit(process.run_service(folder / "data", folder / "config.json", lambda service: print("ready", flush=True)))
 """
 THEIRS = """
-import time
+import os, time
 from pathlib import Path
 class Theirs:
     def convert(self, source, context):
         from pywats_reliability.converters import ConverterResult
-        Path(context.get_argument("began")).touch()
+        Path(context.get_argument("began")).write_text(str(os.getpid()))
         while not Path(context.get_argument("gate")).exists():
             time.sleep(0.01)
         return ConverterResult.success_result({**context.get_argument("fields"), "sn": source.read_text()})
@@ -110,6 +111,12 @@ class Station:
     def reports(self) -> list[dict[str, Any]]:
         """Return what the server has got, in order."""
         return [json.loads(body) for body in self.server.bodies if body]
+
+    async def worker(self) -> int:
+        """Return the number of the process that converts, once it does."""
+        began = self.folder / "began"
+        await until(lambda: began.exists() and began.read_text() != "")
+        return int(began.read_text())
 
     def sources(self) -> list[str]:
         """Return the contents of the source wherever it is."""
@@ -162,9 +169,10 @@ async def test_killed_in_the_midst_of_a_conversion_the_worker_goes_too_and_the_n
     async with station(tmp_path) as at:
         (tmp_path / "in" / "a.txt").write_text("SN-1")
         async with at.service() as process:
-            await until((tmp_path / "began").exists)
+            worker = await at.worker()
             process.kill()
             await ended_by_itself(process)
+        await until(lambda: not psutil.pid_exists(worker))
         assert (at.sources(), at.reports()) == (["SN-1"], [])
         (tmp_path / "gate").touch()
         async with at.service():
@@ -176,8 +184,9 @@ async def test_killed_in_the_midst_of_a_conversion_the_worker_goes_too_and_the_n
 async def test_asked_to_stop_in_an_endless_conversion_it_exits_forced_in_time(tmp_path: Path) -> None:
     async with station(tmp_path) as at, at.service() as process:
         (tmp_path / "in" / "a.txt").write_text("SN-1")
-        await until((tmp_path / "began").exists)
+        worker = await at.worker()
         process.terminate()
         async with asyncio.timeout(15):
             assert await process.wait() == 3
+        assert not psutil.pid_exists(worker)
         assert at.sources() == ["SN-1"]
