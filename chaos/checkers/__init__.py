@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from chaos.checkers import (
+    c1_conversions,
     c1_endings,
     c1_shutdown,
     c2_background_tasks,
+    c2_truth,
     h1_save_before_send,
     h1_under_faults,
     h2_resources,
     h3_errors,
     h4_configuration,
+    h4_live,
     h5_bounded_queue,
+    h5_live,
     h6_hostile,
     h6_ipc,
 )
@@ -22,13 +26,17 @@ __all__ = ["all_checkers"]
 _MODULES = (
     c1_shutdown,
     c1_endings,
+    c1_conversions,
     c2_background_tasks,
+    c2_truth,
     h1_save_before_send,
     h1_under_faults,
     h2_resources,
     h3_errors,
     h4_configuration,
+    h4_live,
     h5_bounded_queue,
+    h5_live,
     h6_ipc,
     h6_hostile,
 )

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -135,6 +136,20 @@ class LiveWorld(WorldLooks):
         if fired:
             self.history.fault("failpoint.kill", place=place, times=fired)
             self.history.fault("process.kill", exit=str(process.status))
+
+    def replace_file(self, path: Path, contents: bytes) -> None:
+        """Put a file in the place of another one at one stroke: nobody sees half of it."""
+        aside = self._folder.file(f"aside-{path.name}")
+        aside.write_bytes(contents)
+        os.rename(aside, path)  # noqa: TID251 - a hand, not the service
+
+    def keep_aside(self, path: Path) -> None:
+        """Take a file out of the subject's folders, as somebody might by hand."""
+        os.rename(path, self._folder.file(path.name))  # noqa: TID251 - a hand, not the service
+
+    def bring_back(self, path: Path) -> None:
+        """Put back a file that was kept aside."""
+        os.rename(self._folder.file(path.name), path)  # noqa: TID251 - as above
 
     def plant_foreign_files(self) -> dict[str, str]:
         """Put files into pending/ that nobody of ours wrote, and return their names with their fingerprints."""

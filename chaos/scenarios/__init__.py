@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from chaos.protocols import Scenario
 from chaos.scenarios import (
+    c1_conversions,
     c1_endings,
     c1_kills,
     c1_shutdown,
     c2_background_tasks,
+    c2_truth,
     h1_disk,
     h1_network,
     h1_save_before_send,
     h2_resources,
     h3_errors,
     h4_configuration,
+    h4_live,
     h5_bounded_queue,
+    h5_live,
     h6_hostile,
     h6_ipc,
 )
@@ -24,15 +28,19 @@ __all__ = ["all_scenarios"]
 _MODULES = (
     c1_shutdown,
     c1_endings,
+    c1_conversions,
     c1_kills,
     c2_background_tasks,
+    c2_truth,
     h1_save_before_send,
     h1_network,
     h1_disk,
     h2_resources,
     h3_errors,
     h4_configuration,
+    h4_live,
     h5_bounded_queue,
+    h5_live,
     h6_ipc,
     h6_hostile,
 )

@@ -35,6 +35,11 @@ _FAILPOINTS = {
     "after_the_move": "pywats_reliability.store.batches:MovePlan._rename#after",
     "before_the_recovery": "pywats_reliability.store.reconciliation:Reconciliation._load#before",
     "after_the_recovery": "pywats_reliability.store.reconciliation:Reconciliation.recover#after",
+    "before_the_conversion": "pywats_reliability.converter_pool.conversion:Conversion._convert#before",
+    "before_the_hand_over": "pywats_reliability.converter_pool.conversion:Conversion._hand_over#before",
+    "after_the_hand_over": "pywats_reliability.converter_pool.conversion:Conversion._hand_over#after",
+    "before_the_filing": "pywats_reliability.converter_pool.filing:Filing.move#before",
+    "after_the_filing": "pywats_reliability.converter_pool.filing:Filing.move#after",
     "closing_ipc": "pywats_reliability.ipc:AsyncIPCServer.close#after",
     "closing_health": "pywats_reliability.health_server:HealthServer.close#after",
 }

@@ -1,6 +1,6 @@
 """Probes of the reference service's parts, each run as a process of its own; it prints what it found as one JSON line.
 
-    python -m chaos.subjects.reference_probes start_stop --folder DIR --arguments '{"cycles": 100}'
+python -m chaos.subjects.reference_probes start_stop --folder DIR --arguments '{"cycles": 100}'
 """
 
 from __future__ import annotations
@@ -17,12 +17,19 @@ from typing import Any
 import click
 
 from chaos.live.ledger import difference, take
+from chaos.sample_reports import sample_report
+from chaos.seed import Seed
 from chaos.subjects.settings_probe import fuzz_settings
 from pywats_reliability.client_service import AsyncClientService, Surroundings
 from pywats_reliability.config import ClientConfig
+from pywats_reliability.disk import Disk
 from pywats_reliability.errors import StartError
+from pywats_reliability.ports import SystemClock
+from pywats_reliability.report import parse_report
+from pywats_reliability.store import ReportStore, StoreLimits
 
 WARM_UP_CYCLES = 3
+PRODUCERS = 64
 
 
 def start_stop(folder: Path, *, cycles: int) -> dict[str, Any]:
@@ -53,7 +60,10 @@ async def _cycled(folder: Path, cycles: int) -> dict[str, Any]:
 async def _cycle(folder: Path) -> list[str]:
     """Start and stop once; return what tells at once that something was left behind."""
     config = ClientConfig(
-        ipc_socket=str(folder / "probe.sock"), health_port=0, min_free_disk_bytes=0, service_address="http://127.0.0.1:9"
+        ipc_socket=str(folder / "probe.sock"),
+        health_port=0,
+        min_free_disk_bytes=0,
+        service_address="http://127.0.0.1:9",
     )
     around = Surroundings(secrets_folder=folder / "secrets", blocked_loop_thread=True)
     service = AsyncClientService(folder / "probe", config, around)
@@ -76,7 +86,34 @@ def settings(folder: Path, *, seed: int) -> dict[str, Any]:  # noqa: ARG001 - ev
     return fuzz_settings(seed)
 
 
-PROBES: Mapping[str, Callable[..., dict[str, Any]]] = {"start_stop": start_stop, "settings": settings}
+def fill(folder: Path, *, count: int) -> dict[str, Any]:
+    """Accept so many reports into the folder of a service that does not run, sixty-four at a time."""
+    return asyncio.run(_filled(folder / "data", count))
+
+
+async def _filled(data: Path, count: int) -> dict[str, Any]:
+    store = ReportStore(data, disk=Disk(), clock=SystemClock(), limits=StoreLimits(max_reports=0))
+    await store.open()
+    stream = Seed(count).stream("fill")
+    left = iter([parse_report(sample_report(stream)) for _ in range(count)])
+
+    async def produce() -> None:
+        for report in left:
+            await store.accept(report)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(PRODUCERS):
+            group.create_task(produce())
+    pending = store.counts.pending
+    await store.close()
+    return {"accepted": count, "pending": pending}
+
+
+PROBES: Mapping[str, Callable[..., dict[str, Any]]] = {
+    "start_stop": start_stop,
+    "settings": settings,
+    "fill": fill,
+}
 
 
 @click.command()
