@@ -25,15 +25,10 @@ LOOKED_BACK_MAX = 500
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What kept a scenario from its end; ``is_overdue`` when the subject did not do in time what was waited for.
-
-    ``expected`` and ``seen`` say the same in two parts, where that is known; ``at_ns`` is when the waiting ended.
-    """
+    """What kept a scenario from its end; ``overdue``: the subject did not do in time what was waited for."""
 
     words: str
-    is_overdue: bool = False
-    expected: str = ""
-    seen: str = ""
+    overdue: OverdueError | None = None
     at_ns: int | None = None
 
 
@@ -51,10 +46,8 @@ async def told(scenario: Scenario, world: World, limit_s: float | None = None) -
     except TimeoutError as failure:
         return Failure(f"the scenario did not end within {limit_s:g} s: {said(failure)}")
     except OverdueError as failure:
-        expected = f"{failure.what} within {failure.limit_s:g} s"
-        event = world.history.observe("overdue", expected=expected, seen=failure.seen)
-        seen = "nothing" if failure.seen in EMPTY else failure.seen
-        return Failure(str(failure), is_overdue=True, expected=expected, seen=seen, at_ns=event.time_ns)
+        seen = world.history.observe("overdue", expected=failure.what, limit_s=failure.limit_s, seen=failure.seen)
+        return Failure(str(failure), failure, seen.time_ns)
     except Exception as failure:  # noqa: BLE001 - whatever a subject does to a scenario is a result, not a crash
         return Failure(said(failure))
     return NO_FAILURE
@@ -110,8 +103,8 @@ def _weakened(found: Finding, error: Failure, silent: Sequence[str], *, is_main:
     """Return the finding, but never as held when the run did not end or a fault did not fire."""
     if found.verdict is Verdict.BROKEN:
         return found
-    if error.is_overdue and is_main:
-        expected, seen = error.expected or found.expected, error.seen or error.words
+    if (late := error.overdue) is not None and is_main:
+        expected, seen = f"{late.what} within {late.limit_s:g} s", "nothing" if late.seen in EMPTY else late.seen
         return replace(found, verdict=Verdict.BROKEN, expected=expected, found=seen, at_ns=error.at_ns)
     if error.words:
         return replace(found, verdict=Verdict.UNKNOWN, found=error.words)

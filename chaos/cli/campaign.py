@@ -33,6 +33,7 @@ from chaos.verdict import Verdict
 
 SAVED_EVERY_S = 60.0
 ROUNDS = "rounds"
+REFERENCE = "reference"
 Save = Callable[[Outcome], object]
 
 
@@ -47,8 +48,9 @@ class Campaign:
         *,
         earlier: Outcome | None = None,
         save: Save | None = None,
+        subject_option: str = REFERENCE,
     ) -> None:
-        self._question, self._worlds, self._save = question, worlds, save
+        self._question, self._worlds, self._save, self._subject = question, worlds, save, subject_option
         self.header = header_of(question, subject)
         self._results: list[RunResult] = list(earlier.runs) if earlier else []
         self._rounds = int(earlier.header.limits.get(ROUNDS, 0)) if earlier else 0
@@ -78,7 +80,7 @@ class Campaign:
         """Return what is known by now."""
         question = self._question
         running = self._runner.results if self._runner else []
-        results = [*self._results, *running]
+        results = [self._named(result) for result in (*self._results, *running)]
         order = {(run.scenario.name, run.seed.number): place for place, run in enumerate(question.runs)}
         ordered = tuple(
             sorted(results, key=lambda r: (r.scenario, r.world, order.get((r.scenario, r.seed), 0), r.seed))
@@ -89,6 +91,13 @@ class Campaign:
         if question.minutes:
             header = replace(header, limits={**header.limits, ROUNDS: float(self._rounds)})
         return Outcome(header, told, ordered, took_s, interrupted=self._interrupted)
+
+    def _named(self, result: RunResult) -> RunResult:
+        """Return the result with a replay line that names the subject, where that is not the one by default."""
+        option = f"--subject {self._subject}"
+        if self._subject == REFERENCE or result.replay_line or option in result.replay:
+            return result
+        return replace(result, replay_line=f"{result.replay} {option}")
 
     def _played(self, display: Listener) -> bool:
         """Play round after round; return whether SIGINT or SIGTERM ended it early. Every world is left properly."""

@@ -50,7 +50,7 @@ def run(
     subject = find_subject(subject_name)
     console = Console(stderr=as_json)
     question = question_of_one(story, where, SEED if seed is None else seed)
-    campaign = Campaign(question, subject, worlds_for(subject, seeds))
+    campaign = Campaign(question, subject, worlds_for(subject, seeds), subject_option=subject_name)
     try:
         campaign.conduct(console, is_one=True)
     finally:

@@ -56,7 +56,14 @@ def verify(*, out: Path, against: Path | None, as_json: bool, subject_name: str,
     allowed = shared_options.ids_of(options["allow_weaker"])
     earlier = read_evidence(out) if options["resume"] and (out / DOCUMENT).exists() else None
     _writable(out)
-    campaign = Campaign(question, subject, worlds, earlier=earlier, save=lambda outcome: write_evidence(outcome, out))
+    campaign = Campaign(
+        question,
+        subject,
+        worlds,
+        earlier=earlier,
+        save=lambda outcome: write_evidence(outcome, out),
+        subject_option=subject_name,
+    )
     try:
         campaign.conduct(console)
     finally:  # Also when our own code failed: what had ended by then is evidence.

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from importlib import import_module
+from pathlib import Path
+
 from chaos.errors import UsageError
 from chaos.protocols import Subject
 from chaos.sim.subject import SimulatedSubject
@@ -13,9 +17,25 @@ __all__ = ["find_simulated", "find_subject"]
 
 def find_subject(name: str) -> Subject:
     """Return the subject of that name. Raises ``UsageError``."""
+    if ":" in name:
+        return _foreign(name)
     if name != "reference":
-        raise UsageError("the name of a subject", repr(name), "there is one so far: reference")
+        advice = "there is one by name, reference; others are given as module:Class"
+        raise UsageError("the name of a subject", repr(name), advice)
     return ReferenceSubject()
+
+
+def _foreign(name: str) -> Subject:
+    """Return somebody else's subject, an object of the class that ``module:Class`` names."""
+    module, _, kind = name.partition(":")
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found: Subject = getattr(import_module(module), kind)()
+    except Exception as error:  # Whatever somebody else's module raises, the question was wrong.
+        words = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UsageError(f"a subject at {name}", words, "give module:Class of a class without arguments") from error
+    return found
 
 
 def find_simulated(name: str) -> SimulatedSubject:

@@ -16,3 +16,19 @@ def test_the_pytest_example_passes(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
     found = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False)
     assert "1 passed" in found.stdout, found.stdout
+
+
+PAGES = ("scenario", "checker", "fault", "subject")
+
+
+def test_the_examples_of_the_writing_pages_pass(tmp_path: Path) -> None:
+    """Each page has one example, which is a whole test file."""
+    for name in PAGES:
+        text = (ROOT / "docs" / f"writing-a-{name}.md").read_text(encoding="utf-8")
+        (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+        (tmp_path / f"test_{name}.py").write_text(example)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
+    found = subprocess.run(
+        [*command, str(tmp_path)], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "7 passed" in found.stdout, found.stdout
