@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from chaos.errors import OverdueError
 from chaos.judging import Failure, judge, said, told
 from chaos.outcome import Fact, RunResult
 from chaos.protocols import Checker, Scenario, WorldKind, fault_names
@@ -76,7 +77,8 @@ def _driven(stage: Stage, tester: Callable[[], Awaitable[None]]) -> Failure | No
     try:
         stage.drive(tester)
     except StuckError as error:
-        return Failure(str(error), is_overdue=True, expected="an end of the story", seen=str(error))
+        overdue = OverdueError("an end of the story", STORY_LIMIT_S, str(error))
+        return Failure(str(error), overdue, stage.kernel.now_ns)
     except SimulationError as error:
         return Failure(said(error))
     return None
