@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chaos.protocols import Scenario
 from chaos.scenarios import (
+    all_at_once,
     c1_conversions,
     c1_endings,
     c1_kills,
@@ -26,6 +27,7 @@ from chaos.scenarios import (
 __all__ = ["all_scenarios"]
 
 _MODULES = (
+    all_at_once,
     c1_shutdown,
     c1_endings,
     c1_conversions,

@@ -59,6 +59,7 @@ def play(
         failure = _driven(stage, tester) or (failures[0] if failures else Failure("the tester ended without a word"))
         stage.look()
     history = stage.history
+    plan = tuple(worlds[0].plan) if worlds else ()
     marks = dict(worlds[0].marks) if worlds else {}
     findings = tuple(judge(scenario, history, failure, checkers, is_whole=False))
     result = RunResult(
@@ -66,9 +67,8 @@ def play(
         time.monotonic() - began, history, failure.words, stage.log.text(),
         policy=stage.kernel.policy.name, marks=marks, trace=stage.trace_text(),
         facts={Fact.STEPS: stage.kernel.step, Fact.SIMULATED_S: stage.kernel.now_ns / 1e9},
-        replay_line=f"pywats-chaos replay '{trial}'",
+        replay_line=f"pywats-chaos replay '{trial}'", plan="\n".join(str(fault) for fault in plan),
     )  # fmt: skip
-    plan = tuple(worlds[0].plan) if worlds else ()
     return Played(result, stage.kernel.digest, plan, stage.kernel.choices.names)
 
 

@@ -17,6 +17,7 @@ from chaos.seed import Seed
 from chaos.sim.choices import Script
 from chaos.sim.clock import Clock
 from chaos.sim.disk import add_disk
+from chaos.sim.disk.faults import Rule
 from chaos.sim.entropy import Entropy
 from chaos.sim.escapes import Escapes
 from chaos.sim.failpoints import FailpointSeam
@@ -27,12 +28,16 @@ from chaos.sim.run_log import RunLog
 from chaos.sim.seams import Seam
 from chaos.sim.threads import Threads
 from chaos.sim.verdicts import DeadlockError, OvertimeError
+from chaos.storage import EXT4_ORDERED, POSIX, XFS
 from chaos.trial import Trial
 
 STATION = "station"
 FOLDER = Path("/station")
 OVERTIME_NS = 48 * 3600 * 1_000_000_000
 TRACE_LINES_MAX = 200_000
+DISK_FAULTS_TOLD = 20
+PERSISTENCE = (EXT4_ORDERED, POSIX, XFS)
+"""What a power loss may take, by the seed: the kindest file system first."""
 
 
 class Stage:
@@ -46,11 +51,13 @@ class Stage:
         script = Script(calmed=trial.zeroed)
         self.kernel = SimKernel(Seed(trial.seed), policy=trial.policy, script=script, seams=seams)
         self.disk = add_disk(self.kernel)
-        self.disk.mount(self.folder)
+        persistence = PERSISTENCE[self.kernel.choices.below("disk/model", len(PERSISTENCE))]
+        self.disk.mount(self.folder, persistence=persistence)
         self.network = SimulatedNetwork(self.kernel, report=self._network_fault, socket_files=self.disk)
         self.kernel.network = self.network
         self.kernel.seams.append(NetworkSeam(self.network))
         self.history = History(lambda: self.kernel.now_ns)
+        self.disk.faults.on_fired.append(self._disk_fault)
         self._trace: list[str] = []
         if keeps_trace:
             self.kernel.recorder = self._record
@@ -91,7 +98,10 @@ class Stage:
             if process.error is not None
         ]
         escaped = [{"process": "", "message": "an escape", "error": str(error)} for error in self.escapes.found]
-        self.history.observe("unhandled", failures=[*unhandled, *ended, *escaped])
+        failures = [*unhandled, *ended, *escaped]
+        self.history.observe("unhandled", failures=failures)
+        complaints = [f"{failure['process']}: {failure['message']}: {failure['error']}" for failure in failures]
+        self.history.observe("log", text=self.log.text(), complaints=complaints)
 
     def trace_text(self) -> str:
         """Return the steps that were kept, a line each."""
@@ -104,6 +114,10 @@ class Stage:
     def _network_fault(self, name: str, has_begun: bool, facts: Mapping[str, Any]) -> None:
         write = self.history.fault if has_begun else self.history.healed
         write(f"network.{name}", **facts)
+
+    def _disk_fault(self, rule: Rule, call: str, path: str) -> None:
+        if rule.fired <= DISK_FAULTS_TOLD:
+            self.history.fault("disk.fault", call=call, path=path, effect=str(rule.effect))
 
     def __repr__(self) -> str:
         return f"Stage({self.kernel!r})"

@@ -8,16 +8,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from chaos.errors import NotAvailableError
+from chaos.errors import NotAvailableError, OverdueError
 from chaos.protocols import Site, WorldKind
 from chaos.seed import Seed
 from chaos.sim.draw import Draw
 from chaos.sim.failpoints import SimFailpoint
+from chaos.sim.net import SimulatedNetwork
 from chaos.sim.service import SimService
 from chaos.sim.stage import STATION, Stage
 from chaos.sim.subject import SimulatedSubject
@@ -27,6 +29,7 @@ from chaos.worlds.looks import WorldLooks
 from chaos.worlds.waiting import until
 
 START_LIMIT_S = 300.0
+STARTS_MAX = 3
 
 
 class SimWorld(WorldLooks):
@@ -44,6 +47,7 @@ class SimWorld(WorldLooks):
         self.marks: Counter[str] = Counter()
         self.services: list[SimService] = []
         self.plan: list[PlannedFault] = []
+        self._starting = asyncio.Lock()
 
     async def open(self) -> None:
         """Start the server and return once it listens. Raises ``DeadlineError``."""
@@ -96,6 +100,43 @@ class SimWorld(WorldLooks):
     async def probe(self, name: str, **arguments: Any) -> Mapping[str, Any]:
         """Raise ``NotAvailableError``: a probe looks at real processes."""
         raise NotAvailableError(f"the probe {name} {arguments}", "it looks at a real process", "play it live")
+
+    @property
+    def network(self) -> SimulatedNetwork:
+        """The network, with its ``faults``."""
+        return self.stage.network
+
+    @property
+    def service(self) -> SimService:
+        """The subject as it was last started."""
+        return self.services[-1]
+
+    async def end_subject(self, how: str) -> Callable[[], Awaitable[None]]:
+        """End the subject by ``kill``, ``power`` or ``term``; return what starts it again (once somebody asks)."""
+        service = self.service
+        if service.process.is_alive:
+            if how == "power":
+                await service.lose_power()
+            elif how == "kill":
+                await service.kill()
+            else:
+                await service.stop()
+
+        async def again() -> None:
+            async with self._starting:
+                if not self.service.process.is_alive:
+                    await self.start()
+
+        return again
+
+    async def heal(self) -> None:
+        """Let the subject run: to be called when every other fault was undone."""
+        async with self._starting:
+            for _ in range(STARTS_MAX):
+                if self.service.process.is_alive:
+                    return
+                await self.start()
+        raise OverdueError("a running subject after everything was healed", START_LIMIT_S, repr(self.service))
 
     def mark(self, name: str) -> None:
         """Say that the run came to a place that matters: a campaign in which nobody came there has not tried it."""

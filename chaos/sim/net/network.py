@@ -247,12 +247,22 @@ class SimulatedNetwork:
         if table is None:
             return
         if power_lost:
+            self._tell_those_on_the_same_host(table)
             table.abandon_all()
             table.host.lose_power()
             self._forget_dead_listeners()
         else:
             table.close_all()
         self.trace("net.process_ended", table.host, process=process.name, power_lost=power_lost)
+
+    def _tell_those_on_the_same_host(self, table: SocketTable) -> None:
+        """Reset what leads to a process of the same host that goes on: a test's own, which no power loss ends."""
+        for one in table.sockets.values():
+            endpoint = one.endpoint
+            if endpoint is not None and endpoint.peer.host is table.host:
+                endpoint.peer.reset_by_peer()
+            if one.listening is not None:
+                one.listening.vanish()
 
     def world_ended(self) -> None:
         """Let whatever still is open be nobody's: the world is being cleared away."""
