@@ -37,9 +37,7 @@ def catalogue(scenarios: Sequence[Scenario]) -> dict[str, Any]:
     }
 
 
-def explanation(
-    property_id: str, scenarios: Sequence[Scenario], mutants: Sequence[tuple[str, str, str]] = ()
-) -> str:
+def explanation(property_id: str, scenarios: Sequence[Scenario], mutants: Sequence[tuple[str, str, str]] = ()) -> str:
     """Return what the property promises and what puts it to the proof, as lines of text. Raises ``UsageError``.
 
     ``mutants`` are the property, the name and the sentence of each.

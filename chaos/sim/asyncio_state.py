@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from asyncio import tasks
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from chaos.sim.seams import PatchingSeam
@@ -52,8 +51,8 @@ class AsyncioState(PatchingSeam):
         asyncio.set_event_loop_policy(SimulatedPolicy(kernel, self._policy))
         super().enter(kernel)
 
-    def patch(self, kernel: SimKernel) -> None:
-        """Order the set of all tasks, and sets of stream writers."""
+    def patch(self, kernel: SimKernel) -> None:  # noqa: ARG002 - as the seam asks
+        """Order the set of all tasks."""
         real_all_tasks = tasks.all_tasks
 
         def all_tasks(loop: Any = None) -> set[Any]:
@@ -63,8 +62,6 @@ class AsyncioState(PatchingSeam):
 
         self.patches.set(tasks, "all_tasks", all_tasks)
         self.patches.set(asyncio, "all_tasks", all_tasks)
-        self.patches.set(asyncio.StreamWriter, "__hash__", _numbered_hash(kernel))
-        self.patches.set(asyncio.StreamReader, "__hash__", _numbered_hash(kernel))
 
     def leave(self) -> None:
         """Give back what was put aside."""
@@ -86,15 +83,3 @@ def _hooks_of(kernel: SimKernel) -> tuple[Any, Any]:
             process.loop.call_soon_threadsafe(process.loop.create_task, agen.aclose())
 
     return first_iteration, finalize
-
-
-def _numbered_hash(kernel: SimKernel) -> Any:
-    outside = count(1)
-
-    def numbered(self: Any) -> int:
-        known = self.__dict__
-        if "_chaos_number" not in known:
-            known["_chaos_number"] = kernel.next_number() if kernel.current is not None else -next(outside)
-        return int(known["_chaos_number"])
-
-    return numbered

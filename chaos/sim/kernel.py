@@ -24,6 +24,7 @@ from chaos.sim.asyncio_state import AsyncioState
 from chaos.sim.choices import UNCHANGED, Script, SeededChoices
 from chaos.sim.clearing import clear_away
 from chaos.sim.loop import SimLoop
+from chaos.sim.numbering import Numbering
 from chaos.sim.policies import policy_of
 from chaos.sim.ports import Disk, Network
 from chaos.sim.process import SimProcess
@@ -55,7 +56,7 @@ class SimKernel(Scheduler):
         self.seed = seed
         self.choices = SeededChoices(seed, script, records=records_choices)
         super().__init__(policy_of(policy, self.choices), steps_max=steps_max)
-        self.seams: list[Seam] = [AsyncioState(), *seams]
+        self.seams: list[Seam] = [AsyncioState(), Numbering(), *seams]
         self.network: Network | None = None
         self.disk: Disk | None = None
         self.processes: list[SimProcess] = []

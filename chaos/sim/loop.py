@@ -17,6 +17,8 @@ from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
+from greenlet import GreenletExit
+
 from chaos.sim.loop_executor import LoopExecutor
 from chaos.sim.loop_network import LoopNetwork
 from chaos.sim.loop_refusals import refuse_the_rest
@@ -241,6 +243,8 @@ class SimLoop(LoopExecutor, LoopNetwork, LoopSignals, asyncio.AbstractEventLoop)
 
     def callback_failed(self, error: BaseException, item: Any) -> None:
         """Report what a callback raised; an error that ends processes is raised by ``run_forever``."""
+        if isinstance(error, GreenletExit):
+            raise error  # The stack is being cleared away.
         if isinstance(error, SystemExit | KeyboardInterrupt):
             self.failure = error
             self._stopped()

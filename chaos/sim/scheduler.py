@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from greenlet import GreenletExit, getcurrent, greenlet
+from greenlet import getcurrent, greenlet
 
 from chaos.sim.policies import Policy
 from chaos.sim.tasks import SimHandle, SimTimerHandle, task_of_step
@@ -158,8 +158,8 @@ class Scheduler:
         return True
 
     def _take_turns(self) -> None:  # noqa: C901, PLR0912 - one loop without calls: they would cost a tenth of a step
-        timers, policy = self._timers, self.policy
-        take, batch, permutes = policy.take, policy.batch, policy.name != "fifo"
+        timers, take, batch = self._timers, self.policy.take, self.policy.batch
+        permutes = self.policy.name != "fifo"
         while not self.is_stopping:
             if timers and timers[0][0] <= self.now_ns and not batch:
                 self._fire_due()
@@ -174,8 +174,7 @@ class Scheduler:
             else:
                 callback = item._callback  # noqa: SLF001 - our own class, as below
                 if callback is None:
-                    if item.__class__ is SimHandle and permutes and (loop := item._loop) is not None:  # noqa: SLF001
-                        loop.callback_taken()
+                    self._skip(item)
                     continue
                 arguments, context, loop, number = item._args, item._context, item._loop, None  # noqa: SLF001
             if loop is None:
@@ -195,10 +194,13 @@ class Scheduler:
                 self.enter_loop(loop)
             try:
                 context.run(callback, *arguments)
-            except GreenletExit:
-                raise
             except BaseException as error:  # noqa: BLE001 - here a loop's callbacks end; it is reported or raised there
                 loop.callback_failed(error, item)
+
+    def _skip(self, cancelled: Any) -> None:
+        loop = cancelled._loop  # noqa: SLF001 - our own class
+        if loop is not None and cancelled.__class__ is SimHandle and self.policy.name != "fifo":
+            loop.callback_taken()
 
     def _run_of_world(self, callback: Callable[..., object], arguments: tuple[Any, ...], number: int | None) -> None:
         if self.loop is not None or self.current is not None:

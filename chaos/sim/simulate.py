@@ -10,9 +10,11 @@ from chaos.errors import UsageError
 from chaos.seed import Seed
 from chaos.sim.choices import UNCHANGED, Script
 from chaos.sim.clock import EPOCH_NS, Clock
+from chaos.sim.disk import add_disk
 from chaos.sim.entropy import Entropy
 from chaos.sim.escapes import Escapes
 from chaos.sim.kernel import STEPS_MAX, SimKernel
+from chaos.sim.net import add_network
 from chaos.sim.policies import POLICIES
 from chaos.sim.process import SimProcess
 from chaos.sim.process_calls import ProcessCalls
@@ -21,13 +23,14 @@ from chaos.sim.threads import Threads
 from chaos.sim.verdicts import DeadlockError, OvertimeError, SimulationError
 
 LIMIT_S = 86_400.0
+FOLDER = "/sim"
 Prepare = Callable[[SimKernel], object]
 """Adds to a world before it is entered: a network, a disk, faults at their times."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How a world is made: everything but its seed. ``limit_s`` is virtual time."""
+    """How a world is made: everything but its seed. ``limit_s`` is virtual time; ``folder`` is the simulated disk's."""
 
     policy: str = "portfolio"
     script: Script = UNCHANGED
@@ -36,6 +39,7 @@ class Setting:
     epoch_ns: int = EPOCH_NS
     allowed: tuple[str, ...] = ()
     prepare: Sequence[Prepare] = ()
+    folder: str = FOLDER
 
     def __post_init__(self) -> None:
         if self.policy not in POLICIES:
@@ -82,7 +86,12 @@ def simulate(
 
 def run_seed(main: Callable[[], Any], seed: int, setting: Setting = Setting()) -> Ran:
     """Run ``main`` in one world. Raises as ``simulate`` does."""
-    kernel = open_kernel(Seed(seed), setting)
+    return run_in(open_machine(Seed(seed), setting), main, setting)
+
+
+def run_in(kernel: SimKernel, main: Callable[[], Any], setting: Setting) -> Ran:
+    """Run ``main`` in a world that has not been entered, and clear it away. Raises as ``simulate`` does."""
+    seed = kernel.seed.number
     try:
         with kernel:
             process = kernel.start("main", main)
@@ -105,6 +114,15 @@ def open_kernel(seed: Seed, setting: Setting = Setting()) -> SimKernel:
     )
     for prepare in setting.prepare:
         prepare(kernel)
+    return kernel
+
+
+def open_machine(seed: Seed, setting: Setting = Setting()) -> SimKernel:
+    """Return a world as ``open_kernel`` does, with a network and with a disk on which ``setting.folder`` is mounted."""
+    kernel = open_kernel(seed, setting)
+    disk = add_disk(kernel)
+    disk.mount(setting.folder)
+    add_network(kernel, socket_files=disk)
     return kernel
 
 
