@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from chaos.seed import Seed
+from chaos.sim.choices import UNCHANGED, Script
 from chaos.sim.disk import add_disk
 from chaos.sim.net import add_network
 from chaos.sim.net.socket_files import FolderSocketFiles
@@ -26,10 +27,16 @@ class NetWorld:
     """
 
     def __init__(
-        self, seed: int = 0, *, policy: str = "fifo", folder: Path | None = None, has_disk: bool = False
+        self,
+        seed: int = 0,
+        *,
+        policy: str = "fifo",
+        folder: Path | None = None,
+        has_disk: bool = False,
+        script: Script = UNCHANGED,
     ) -> None:
         allowed = () if folder is None or has_disk else (str(folder),)
-        self.kernel = open_kernel(Seed(seed), Setting(policy=policy, allowed=allowed))
+        self.kernel = open_kernel(Seed(seed), Setting(policy=policy, allowed=allowed, script=script))
         files: SocketFiles | None = None
         if folder is not None and has_disk:
             files = disk = add_disk(self.kernel)

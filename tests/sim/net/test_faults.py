@@ -12,6 +12,7 @@ import pytest
 
 from chaos.errors import UsageError
 from chaos.rules.link import LinkConditions
+from chaos.sim import Script
 from tests.sim.net.net_world import NetWorld
 from tests.sim.net.serving import Handler, echo, never_read
 
@@ -167,6 +168,20 @@ def test_a_dripping_line_gives_byte_by_byte() -> None:
         serve(world)
         with world.faults.drip("client", "server", every_s=2, one_way=True):
             assert run(world, main) == [(b"a", 2 + ROUND_TRIP), (b"b", 4 + ROUND_TRIP), (b"c", 6 + ROUND_TRIP)]
+
+
+def test_calm_streams_of_numbers_give_the_friendliest_network() -> None:
+    async def main() -> tuple[int, float]:
+        reader, writer = await connect()
+        writer.write(bytes(1000))
+        return len(await reader.read(1000)), now()
+
+    with NetWorld(script=Script(calmed=("net",))) as world:
+        serve(world)
+        world.faults.slices("client", "server", largest_bytes=1000).begin()
+        world.faults.loss("client", "server", probability=0.9).begin()
+        world.faults.delay("client", "server", by_s=0, jitter_s=1).begin()
+        assert run(world, main) == (1000, 2 * ROUND_TRIP)
 
 
 def test_sliced_streams_come_in_pieces_and_whole() -> None:
