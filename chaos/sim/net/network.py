@@ -35,7 +35,7 @@ from chaos.sim.net.table import SocketTable
 from chaos.sim.ports import Kernel, Process, SocketFiles
 
 BETWEEN_HOSTS = LinkConditions(latency_ns=500_000)
-WITHIN_HOST = LinkConditions(latency_ns=50_000)
+WITHIN_HOST = LinkConditions()
 UNIX = LinkConditions()
 Report = Callable[[str, bool, Mapping[str, Any]], None]
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 REAL_PEER = "talks to a real server or client of the suite's own, in a thread of the operating system"
 REAL_FILES = "looks for the socket's file on the real disk; a loop on its own has no disk"
-TAKES_TIME = "expects the peer to have had its turn at once; a line of the simulated network takes 50 µs"
 OUTSIDE_THREAD = "starts a thread while no loop runs; the simulated loop refuses that (NotSimulatedError)"
 TEST_CLOCK = "expects the clock of the suite's TestLoop, which runs one timer ahead of what was waited for"
 PIPES = "pipes are not simulated (NotSimulatedError)"
@@ -39,7 +38,6 @@ EXCLUDED = {
     "test_runners:RunTests.test_loop_factory_default_event_loop": "asks for the real default loop by its class",
     "test_server:SelectorStartServerTests.test_start_server_1": REAL_PEER,
     "test_server:SelectorStartServerTests.test_start_unix_server_1": REAL_PEER,
-    "test_server:TestServer2.test_wait_closed_basic": TAKES_TIME,
     "test_server:UnixServerCleanupTests": REAL_FILES,
     "test_streams:StreamTests.test_async_writer_api": REAL_PEER,
     "test_streams:StreamTests.test_drain_raises": REAL_PEER,
@@ -52,7 +50,6 @@ EXCLUDED = {
     "test_streams:StreamTests.test_start_tls": REAL_PEER,
     "test_streams:StreamTests.test_unclosed_resource_warnings": REAL_PEER,
     "test_streams:StreamTests.test_unclosed_server_resource_warnings": REAL_PEER,
-    "test_streams:StreamTests.test_unhandled_exception": TAKES_TIME,
     "test_streams:StreamTests.test_wait_closed_on_close": REAL_PEER,
     "test_tasks:CoroutineGatherTests.test_issue46672": "needs a mock of the suite's TestLoop",
     "test_tasks:RunCoroutineThreadsafeTests": OUTSIDE_THREAD,

@@ -188,6 +188,24 @@ def test_plain_sockets_serve_the_loops_own_methods(play: Play) -> None:
     play(body)
 
 
+def test_within_a_host_what_is_sent_is_there_at_once(play: Play) -> None:
+    async def body(place: Place) -> None:
+        with socket.socket() as server, socket.socket() as client:
+            server.bind((place.host, 0))
+            server.listen()
+            server.setblocking(False)
+            client.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(client, server.getsockname())
+            accepted, _ = server.accept()
+            accepted.setblocking(False)
+            client.send(b"x")
+            assert accepted.recv(1) == b"x"
+            accepted.close()
+            assert client.recv(1) == b""
+
+    play(body)
+
+
 def test_a_program_can_watch_a_socket_itself(play: Play) -> None:
     async def body(place: Place) -> None:
         loop, readable = asyncio.get_running_loop(), asyncio.Event()
