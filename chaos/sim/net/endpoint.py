@@ -54,8 +54,8 @@ class Endpoint:
 
     @property
     def is_up(self) -> bool:
-        """Return whether its host runs at all."""
-        return self.host.is_up
+        """Return whether somebody is there to take what comes: its process, or else the kernel of its host."""
+        return self.host.is_up or not self.is_gone
 
     @property
     def is_readable(self) -> bool:
@@ -131,9 +131,14 @@ class Endpoint:
             self.is_gone = True  # For what may still come; what was handed over still goes out.
 
     def vanish(self) -> None:
-        """Be gone without a word: its host has lost power."""
+        """Be gone without a word: its host has lost power. Only a peer on that host itself is told, by a reset."""
+        if self.is_gone:
+            self.outgoing.die()
+            return
         self.on_change = nothing
         self._leave()
+        if self.peer.host is self.host:
+            self.peer.reset_by_peer()
 
     def changed(self) -> None:
         """Look again: there may be something to read, or room to write."""

@@ -58,7 +58,7 @@ class Handshake:
             self._timer.cancel()
 
     def _question_lands(self) -> None:
-        if self._is_over or not self._target.is_up:
+        if self._is_over or not (self._target.is_up or self._target is self._client.table.host):
             return
         if self._forth.conditions.is_cut:
             self._forth.fired("cut")

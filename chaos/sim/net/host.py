@@ -38,7 +38,7 @@ class Binding:
 
 @dataclass(eq=False, slots=True)
 class Host:
-    """One host. It has power while a process of it lives, from the first on."""
+    """One host. A loss of power ends it until the next process comes; who lives on in it is a guest, and stays."""
 
     name: str
     address: str
@@ -93,15 +93,11 @@ class Host:
         return found[0] if found else None
 
     def lose_power(self) -> None:
-        """Be gone: every end of a connection, every port, without a word to anybody."""
+        """Answer nobody any more, and send nothing of what closed connections had left to send."""
         self.is_up = False
         for endpoint in self.endpoints.values():
-            endpoint.vanish()
-        self.endpoints.clear()
-        for binding in self.bindings:
-            if binding.listening is not None:
-                binding.listening.vanish()
-        self.bindings.clear()
+            if endpoint.is_gone:
+                endpoint.vanish()
 
     @staticmethod
     def _ports_from(start: int) -> Iterator[int]:

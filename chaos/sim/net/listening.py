@@ -46,11 +46,16 @@ class Listening:
 
     def close(self) -> None:
         """Take no more, and reset those that wait."""
-        self.vanish()
+        self._shut()
         while self._waiting:
             self._waiting.popleft().close(at_once=True)
 
     def vanish(self) -> None:
         """Take no more, without a word."""
+        self._shut()
+        while self._waiting:
+            self._waiting.popleft().vanish()
+
+    def _shut(self) -> None:
         self.is_open = False
         self.on_change = nothing

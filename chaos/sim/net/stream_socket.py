@@ -192,6 +192,19 @@ class StreamSocket:
         if self._binding is not None:
             self.table.host.release(self._binding)
 
+    def abandon(self) -> None:
+        """Be gone without a word, with whatever it had: the machine has lost power."""
+        self.is_open = False
+        self.table.forget(self)
+        if self._handshake is not None:
+            self._handshake.give_up()
+        if self.listening is not None:
+            self.listening.vanish()
+        if self.endpoint is not None:
+            self.endpoint.vanish()
+        if self._binding is not None:
+            self.table.host.release(self._binding)
+
     def name(self) -> Any:
         """Return its own address."""
         if self.family == socket.AF_UNIX:

@@ -62,5 +62,4 @@ class SocketTable:
     def abandon_all(self) -> None:
         """Forget every socket: there is no kernel any more that could close them."""
         for one in list(self.sockets.values()):
-            one.is_open = False
-            self.forget(one)
+            one.abandon()

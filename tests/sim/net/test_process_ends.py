@@ -191,6 +191,39 @@ def test_a_machine_without_power_answers_nobody() -> None:
         assert world.run(main) == (10 + 924.6005, errno.ETIMEDOUT)
 
 
+def test_a_guest_on_a_machine_that_loses_power_is_reset_and_refused(tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+
+    async def main() -> list[object]:
+        await asyncio.sleep(0.1)
+        ends = [await ending(await connected(path))]
+        with pytest.raises(ConnectionRefusedError):
+            await connected(path)
+        with pytest.raises(ConnectionRefusedError):
+            await connected(("127.0.0.1", 80))
+        return ends
+
+    with NetWorld(folder=tmp_path) as world:
+        at(world, 5, start_server(world, path=path), power_lost=True)
+        assert world.run(main) == [(5, errno.ECONNRESET)]
+
+
+def test_a_guest_on_a_machine_without_power_still_talks_to_others() -> None:
+    async def main() -> object:
+        client = await connected()
+        await asyncio.sleep(10)
+        client.send(b"x")
+        return await ending(client)
+
+    async def station() -> None:
+        await asyncio.sleep(1000)
+
+    with NetWorld() as world:
+        start_server(world)
+        at(world, 5, world.start("service", station, host="client"), power_lost=True)
+        assert world.run(main) == (10.002, b"x")
+
+
 def test_a_machine_that_runs_again_lets_in_whoever_was_still_trying() -> None:
     async def main() -> float:
         await asyncio.sleep(10)
