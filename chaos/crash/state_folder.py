@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 
 from chaos.crash.recorder.real_folder import fill
 from chaos.storage.tree import Contents, Symlink
@@ -29,6 +30,12 @@ def fastest_place() -> str | None:
     if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= ROOM_BYTES_MIN:
         return MEMORY
     return None
+
+
+def _already_gone(_function: object, _path: str, how: tuple[type[BaseException], BaseException, TracebackType]) -> None:
+    """A check may still be tidying up, as when a database connection is collected; what is gone is gone."""
+    if not issubclass(how[0], FileNotFoundError):
+        raise how[1]
 
 
 class ChangingFolder:
@@ -69,4 +76,4 @@ def state_in(folder: Path, contents: Contents) -> Iterator[Path]:
         fill(str(folder), contents)
         yield folder
     finally:
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, onerror=_already_gone)

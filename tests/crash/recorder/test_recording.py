@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from chaos.cli.record_command import record_command
 from chaos.crash.log_file import load
 from chaos.crash.recorder import record
 from chaos.crash.recorder.strace import strace_available
@@ -104,10 +106,13 @@ def test_the_command_writes_the_log_and_passes_the_exit_code_on(tmp_path: Path) 
     assert load(tmp_path / "log.jsonl").end() == {"f": b"hi\n"}
 
 
-def test_a_second_recording_does_not_count_the_log_of_the_first(tmp_path: Path) -> None:
+def test_a_second_recording_does_not_count_the_log_of_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     recorded(tmp_path, "true")
+    monkeypatch.chdir(tmp_path)
     for _ in range(2):
-        chaos("record", "--", "true", cwd=tmp_path)
+        CliRunner().invoke(record_command, ["--", "true"], standalone_mode=False)
     assert load(tmp_path / "recording.jsonl").start.contents() == {}
 
 

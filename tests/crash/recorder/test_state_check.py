@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import subprocess
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
+from chaos.cli.crash_command import crash_command
 from chaos.crash.check_command import CommandCheck, printed
 from chaos.crash.counterexample import TORN, story_of
 from chaos.crash.log_file import Recording, from_lines, to_lines
 from chaos.crash.state_check import CheckUnansweredError, Options, check_states, state_numbered
 from chaos.crash.state_folder import ChangingFolder
 from chaos.errors import UsageError
+from chaos.outcome import ExitCode
 from chaos.storage.crash_states import Limits
 from chaos.storage.operations import Entry, MakeFile, MakeSymlink, Sync, Unmodelled, Visible
 from chaos.storage.persistence import EXT4_ORDERED, MODELS, POSIX, Persistence
@@ -173,9 +176,8 @@ def test_a_recording_survives_its_file() -> None:
     assert dataclasses.replace(again, start=start) == dataclasses.replace(recording, entries=[odd])
 
 
-def chaos(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-m", "chaos", *(str(argument) for argument in arguments)]
-    return subprocess.run(words, cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
+def crash(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(crash_command, [str(argument) for argument in arguments], standalone_mode=False)
 
 
 @pytest.fixture
@@ -187,20 +189,21 @@ def log(tmp_path: Path) -> Path:
 
 def test_the_command_shows_the_counterexample_and_builds_it_again(log: Path) -> None:
     check = "sh -c 'test -e {dir}/a || ! grep -q ok {stdout}'"
-    done = chaos("crash", log, "--check", check, "--jobs", "2", "--keep-bad", "bad", cwd=log.parent)
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert "LOST" in done.stdout
-    assert "make a" in done.stdout
-    build = next(line for line in done.stdout.splitlines() if line.startswith("build it again: "))
-    number = build.split("--build ")[1].split()[0]
-    assert chaos("crash", log, "--build", number, "again", cwd=log.parent).returncode == 0
-    assert not list((log.parent / "again").iterdir())
-    assert [path.name for path in (log.parent / "bad").iterdir()] == [f"posix-{number}"]
-    assert chaos("crash", log, "--build", number, "again", cwd=log.parent).returncode == 3
+    bad, again = log.parent / "bad", log.parent / "again"
+    done = crash(log, "--check", check, "--jobs", "2", "--keep-bad", bad)
+    assert done.return_value == ExitCode.BROKEN, done.output
+    assert "LOST" in done.output
+    assert "make a" in done.output
+    number = re.search(r"--build (\d+) DIR", done.output)
+    assert number is not None
+    assert crash(log, "--build", number.group(1), again).return_value == ExitCode.HELD
+    assert not list(again.iterdir())
+    assert [path.name for path in bad.iterdir()] == [f"posix-{number.group(1)}"]
+    assert isinstance(crash(log, "--build", number.group(1), again).exception, UsageError)
 
 
 def test_the_command_says_when_all_is_well_and_when_it_cannot_know(log: Path) -> None:
-    assert chaos("crash", log, "--check", "true", "--model", "all", cwd=log.parent).returncode == 0
-    assert chaos("crash", log, "--check", "true", "--limit", "1", cwd=log.parent).returncode == 2
-    counted = chaos("crash", log, cwd=log.parent)
-    assert (counted.returncode, counted.stdout.splitlines()[0]) == (2, "posix: 4 states of 2 entries")
+    assert crash(log, "--check", "true", "--model", "all").return_value == ExitCode.HELD
+    assert crash(log, "--check", "true", "--limit", "1").return_value == ExitCode.NOT_PROVEN
+    counted = crash(log)
+    assert (counted.return_value, counted.output.splitlines()[0]) == (2, "posix: 4 states of 2 entries")
