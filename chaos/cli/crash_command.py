@@ -178,9 +178,11 @@ def _show(judgement: Judgement, recording: Recording, console: Console, log: Pat
     story = story_of(recording, worst.state, whole=whole)
     count = f"{judgement.broken:,} of {judgement.states:,} states"
     title = f"{judgement.model}: broken in {count}; the one with the fewest losses is {worst.number}"
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for name in ("entry", "", "operation before the crash"):
-        table.add_column(name, overflow="fold")
+    console.print(Text(title, "bold"), soft_wrap=True)
+    table = Table(box=None)
+    table.add_column("entry", justify="right")
+    table.add_column("")
+    table.add_column("operation before the crash", overflow="fold")
     for row in story.rows:
         index = "" if row.index is None else str(row.index)
         table.add_row(index, Text(row.mark, MARK_STYLES.get(row.mark, "")), Text(row.words))

@@ -2,7 +2,7 @@
 
 * ``{dir}`` is the folder after the crash; ``{seen}`` a file with the visible events before it, as JSON lines;
   ``{stdout}`` a file with what the program had printed by then. The same stand in ``PYWATS_CHAOS_DIR``,
-  ``PYWATS_CHAOS_SEEN`` and ``PYWATS_CHAOS_STDOUT``.
+  ``PYWATS_CHAOS_SEEN`` and ``PYWATS_CHAOS_STDOUT``. It runs in the current folder, not in that of the state.
 * Exit code 0: the folder is right. Any other, or death by a signal: it is broken, and the last line it wrote says why.
   No end within its limit: unknown.
 """
@@ -58,7 +58,6 @@ class CommandCheck:
         try:
             done = subprocess.run(  # noqa: S603 - what the person asked for
                 words,
-                cwd=folder,
                 env={**os.environ, **told.environment(folder)},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
