@@ -315,3 +315,16 @@ def test_a_report_too_large_to_compare_keeps_the_words_back() -> None:
 def test_no_repr_shows_the_token_or_the_report() -> None:
     assert repr(REQUEST) == f"Request(report_id='{OURS}')"
     assert repr(answer(200, "abc", complete=False)) == "Answer(200, 3 bytes, cut short)"
+
+
+PROXY = Request(OURS, b"{}", TOKEN, base64.b64encode(b"proxy-user:hunter2 secret").decode())
+
+
+@pytest.mark.proves("H3.5")
+@pytest.mark.parametrize(
+    "quoted", [PROXY.proxy_token, "proxy-user:hunter2 secret", "hunter2 secret", f"Basic {PROXY.proxy_token}"]
+)
+def test_what_proves_us_to_a_proxy_is_in_no_reason(quoted: str) -> None:
+    reason = reason_of(answer(502, f"the proxy got {quoted} and could not go on"), PROXY)
+    assert "could not go on" in reason
+    assert not any(secret in reason for secret in (PROXY.proxy_token, "hunter2", "proxy-user"))

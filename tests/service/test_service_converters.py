@@ -151,7 +151,10 @@ async def test_a_conversion_that_outlives_the_window_is_cut_off_and_made_up_for_
         await until(lambda: service.converters.describe()[0]["state"] == "running")
         drop(tmp_path)
         await until(lambda: service.converters.get_active_count() == 1)
+        seen: list[tuple[str, int]] = []
+        service.shutdown.on_progress.subscribe(lambda at: seen.append((str(at.phase), at.in_flight)))
         result = await service.stop()
+    assert [in_flight for phase, in_flight in seen if phase == "verify"][:1] == [0], "it ended in the forced phase"
     assert (result.outcome, result.left_behind, files(tmp_path / "in")) == (Outcome.FORCED, (), ["a.json"])
     async with running(tmp_path, server, converters=[converter(tmp_path)]):
         await until(lambda: server.stored[report()["id"]] == 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -291,6 +292,22 @@ async def heads_seen(server: LoopbackServer, url: str, proxy: ProxySettings) -> 
     async with connected(url, proxy=proxy) as client:
         await client.send(OURS, BODY)
     return [exchange.head for exchange in server.exchanges if exchange.head]
+
+
+@pytest.mark.proves("H3.5")
+async def test_a_proxy_that_quotes_its_password_is_not_quoted() -> None:
+    async def quote(exchange: Exchange) -> None:
+        await exchange.read_all()
+        line = next(line for line in exchange.head.split(b"\r\n") if line.lower().startswith(b"proxy-authorization"))
+        await exchange.answer(502, json.dumps({"message": f"{line.decode()} of user:hunter2 is no good"}).encode())
+
+    async with serving(quote) as server:
+        proxy = ProxySettings("manual", "127.0.0.1", server.port, "user", "hunter2")
+        async with connected("http://wats.example", proxy=proxy) as client:
+            decision = await client.send(OURS, BODY)
+    assert isinstance(decision, RetryLater)
+    assert "is no good" in decision.reason
+    assert not any(secret in decision.reason for secret in ("hunter2", proxy.token))
 
 
 async def test_a_manual_proxy_gets_the_request_and_its_own_password() -> None:
