@@ -140,7 +140,13 @@ class _StreamHandler(_Discreet, logging.StreamHandler[TextIO]):
 
 
 class _FileHandler(_Discreet, RotatingFileHandler):
-    pass
+    def close(self) -> None:
+        """Close the file; that its last lines find no room must not change how a stop ends."""
+        try:
+            super().close()
+        except OSError as error:
+            with suppress(OSError, ValueError):
+                sys.stderr.write(f"the log's last lines could not be written: {described(error)}\n")
 
 
 def _file_handler(file: Path) -> logging.Handler:

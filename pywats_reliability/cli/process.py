@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -178,6 +179,7 @@ async def serve(
 def _leave_at_once(report: ShutdownReport) -> None:
     """Exit from within the event loop: closing it would wait for the very work that ignored its cancellation."""
     logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # A full or closed one must not change the exit code.
+            stream.flush()
     os._exit(report.exit_code)

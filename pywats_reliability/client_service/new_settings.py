@@ -46,6 +46,8 @@ class NewSettings:
         self._shutdown.limit(settings.shutdown_limits(new))
         if ipc is not None:
             ipc.limit(settings.ipc_limits(new))
+        if parts.watcher is not None:
+            parts.watcher.current = new  # So that the file, which was saved before this, is no news to it.
         self._tell_what_waits(new)
 
     def _apply_to_sending(self, new: ClientConfig) -> None:

@@ -41,7 +41,7 @@ class IsolatedConverter:
         self._busy: dict[WorkerProcess, None] = {}
         self._undead: dict[WorkerProcess, None] = {}
         self._is_open = False
-        self._asked = 0
+        self._asked, self._told = 0, ""
 
     async def load(self) -> None:
         """Load the converter, in a process that is then ready. Raises ``ConverterLoadError``."""
@@ -100,7 +100,9 @@ class IsolatedConverter:
         answer = await self._asked_of(worker, request, self._load_timeout_s, f"loading {self._reference}")
         if (failure := messages.failure_in(answer)) is not None:
             await self._end(worker)
-            log.error("converter %s is not loaded: %s", self._reference.converter, failure.details)
+            if failure.details != self._told:  # It is tried again twice a minute; the same need not be said again.
+                self._told = failure.details
+                log.error("converter %s is not loaded: %s", self._reference.converter, failure.details)
             raise ConverterLoadError(self._reference.converter, failure.expected, failure.found)
         return worker
 

@@ -91,6 +91,15 @@ async def test_one_signal_stops_it_clean(tmp_path: Path, number: signal.Signals)
     assert (code, (tmp_path / "s").exists()) == (0, False)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+async def test_a_log_without_room_does_not_change_how_the_stop_ends(tmp_path: Path) -> None:
+    async with serving(receipt) as server, service(tmp_path, server.url, log_file="/dev/full") as process:
+        await ready(process)
+        process.send_signal(signal.SIGTERM)
+        code, said = await end_of(process)
+    assert (code, "the log's last lines could not be written" in said) == (0, True)
+
+
 @BOTH
 @pytest.mark.parametrize("times", [2, 5])
 async def test_a_second_signal_cancels_what_is_in_flight_and_the_report_stays(

@@ -150,3 +150,10 @@ async def test_a_file_changed_by_hand_comes_into_force_without_being_asked_for(t
         await world.paused()
         path.write_text(json.dumps({**SETTINGS, "ipc_socket": str(tmp_path / "s"), "service_address": ADDRESS}))
         await world.until(lambda: world.server.ids() == [report_id])
+
+
+async def test_what_was_saved_over_ipc_is_no_news_when_the_file_is_looked_at(tmp_path: Path) -> None:
+    async with configured(tmp_path) as it:
+        await it.client.request("set_config", {"settings": {"max_retry_attempts": 8}})
+        await it.watcher.look()
+        assert it.watcher.changes == 0
