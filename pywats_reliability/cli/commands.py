@@ -97,16 +97,17 @@ def submit(files: tuple[Path, ...], config_path: Path, priority: int) -> int:
     """Hand over reports (WSJF, JSON) to the running service; each is durable when its id is printed."""
 
     async def hand_over(client: AsyncIPCClient) -> int:
-        refused = 0
+        code = 0
         for path in files:
             try:
                 arguments = {"report": _text_of(path), "priority": priority}
                 answer = await patiently(client, "submit", arguments)
                 click.echo(f"{answer['id']}  {path}")
             except ReliabilityError as error:
-                refused += 1
+                is_bad = isinstance(error, ReportInvalidError | IPCReportInvalidError)
+                code = BAD_INPUT if is_bad and code != FAILED else FAILED
                 click.echo(f"pywats-service: {path}: {error}", err=True)
-        return BAD_INPUT if refused else 0
+        return code
 
     return with_service(config_at(config_path), hand_over)
 
