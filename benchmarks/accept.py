@@ -164,27 +164,30 @@ def compare(root: Path, python: str, *, rounds: int, count: int) -> None:
                 for name, runs in found.items():
                     several = count if name == OURS and producers > 1 else count // 4
                     runs.append(candidates.measure(name, several, size, producers))
-            show(size, producers, statistics.median(raws), found, syncs)
+            show(size, producers, raws, found, syncs)
 
 
 def show(
     size: int,
     producers: int,
-    raw_rate: float,
+    raws: list[float],
     found: dict[str, list[tuple[float, float]]],
     syncs: dict[tuple[str, int], float | None],
 ) -> None:
-    """Print one block of the table, with the ratios that the targets speak of."""
+    """Print one block of the table, with the ratios that the targets speak of: medians of those of each round."""
     rates = {name: statistics.median(rate for rate, _ in runs) for name, runs in found.items()}
     waits = {name: statistics.median(p99 for _, p99 in runs) for name, runs in found.items()}
-    print(f"\n{size} bytes, {producers} producers; raw append + fdatasync {raw_rate:,.0f} /s")
+    print(f"\n{size} bytes, {producers} producers; raw append + fdatasync {statistics.median(raws):,.0f} /s")
     for name, rate in rates.items():
         counted = syncs[name, producers]
         told = "syncs not counted" if counted is None else f"{counted:.2f} syncs per report"
         print(f"  {name:18} {rate:10,.0f} /s   p99 {waits[name]:7.1f} ms   {told}")
     durable = [name for name in rates if name != OURS and is_durable(syncs[name, 1])]
     best = max(durable, key=lambda name: rates[name])
-    to_best, to_raw, p99 = rates[OURS] / rates[best], rates[OURS] / raw_rate, waits[OURS] / waits[best]
+    rounds = list(zip(found[OURS], found[best], raws, strict=True))
+    to_best = statistics.median(ours[0] / theirs[0] for ours, theirs, _ in rounds)
+    p99 = statistics.median(ours[1] / theirs[1] for ours, theirs, _ in rounds)
+    to_raw = statistics.median(ours[0] / raw_rate for ours, _, raw_rate in rounds)
     print(f"  ours / best durable peer ({best}): {to_best:.2f}   p99: {p99:.2f}   ours / raw: {to_raw:.2f}", flush=True)
 
 

@@ -22,6 +22,7 @@ from pywats_reliability.disk import Disk
 from pywats_reliability.errors import DiskError
 from tests.service.converter_world import QuickDisk
 
+pytestmark = pytest.mark.proves("C1.9")
 A = Path("in/a.csv")
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="leases are Linux's")
 

@@ -25,6 +25,7 @@ async def test_a_dropped_file_becomes_an_accepted_report_and_is_filed_away(tmp_p
         assert (len(world.queue.kept), world.names(), world.names("in/done")) == (1, [], ["a.csv"])
 
 
+@pytest.mark.proves("C1.9")
 @in_virtual_time
 async def test_a_file_dropped_while_the_service_was_down_is_found_at_start(tmp_path: Path) -> None:
     world = World(tmp_path)
@@ -34,6 +35,7 @@ async def test_a_file_dropped_while_the_service_was_down_is_found_at_start(tmp_p
         assert world.converter.names() == ["a.csv"]
 
 
+@pytest.mark.proves("C1.9")
 @in_virtual_time
 async def test_a_file_is_converted_when_it_has_not_changed_for_the_settling_time(tmp_path: Path) -> None:
     world = World(tmp_path, settle_s=5.0)
@@ -60,6 +62,7 @@ async def test_a_change_of_time_alone_counts_as_a_change(tmp_path: Path) -> None
         assert world.converter.names() == []
 
 
+@pytest.mark.proves("C1.9")
 @in_virtual_time
 async def test_a_writer_that_pauses_with_its_file_open_is_waited_for(tmp_path: Path) -> None:
     writing = {"a.csv"}
@@ -74,6 +77,7 @@ async def test_a_writer_that_pauses_with_its_file_open_is_waited_for(tmp_path: P
         await world.until_converted(2)
 
 
+@pytest.mark.proves("C1.9")
 @in_virtual_time
 async def test_what_changes_while_it_is_converted_was_not_whole(tmp_path: Path) -> None:
     path = tmp_path / "in" / "a.csv"
@@ -90,6 +94,7 @@ async def test_what_changes_while_it_is_converted_was_not_whole(tmp_path: Path) 
         assert (len(world.queue.kept), world.converter.names()) == (1, ["a.csv", "a.csv"])
 
 
+@pytest.mark.proves("C1.9")
 @in_virtual_time
 async def test_what_is_written_to_after_its_acceptance_is_not_moved_away_unread(tmp_path: Path) -> None:
     world = World(tmp_path)
@@ -102,6 +107,7 @@ async def test_what_is_written_to_after_its_acceptance_is_not_moved_away_unread(
         assert (tmp_path / "in/done/a.csv").read_bytes() == b"longer contents"
 
 
+@pytest.mark.proves("C1.9")
 @pytest.mark.parametrize("name", [".hidden.csv", *(f"a.csv{ending}" for ending in UNFINISHED)])
 @in_virtual_time
 async def test_names_of_what_is_not_whole_are_not_taken(tmp_path: Path, name: str) -> None:
@@ -142,6 +148,7 @@ async def test_links_and_pipes_are_left_alone(tmp_path: Path) -> None:
         assert world.converter.names() == ["b.csv"]
 
 
+@pytest.mark.proves("C1.9")
 @in_virtual_time
 async def test_filing_away_never_overwrites(tmp_path: Path) -> None:
     world = World(tmp_path)
@@ -153,6 +160,7 @@ async def test_filing_away_never_overwrites(tmp_path: Path) -> None:
         assert (world.names("in/done"), found) == (["a.2.csv", "a.3.csv", "a.csv"], [b"run 1", b"run 2", b"run 0"])
 
 
+@pytest.mark.proves("C1.9")
 @in_virtual_time
 async def test_files_of_the_same_name_filed_at_the_same_time_are_both_there(tmp_path: Path) -> None:
     (tmp_path / "in2").mkdir()

@@ -24,6 +24,7 @@ from tests.service.virtual_clock import in_virtual_time, now
 DEADLINE_S = 5.0
 
 
+@pytest.mark.proves("C1.1")
 @in_virtual_time
 async def test_from_the_request_on_no_conversion_begins_and_nothing_is_looked_for(tmp_path: Path) -> None:
     world = World(tmp_path)
@@ -37,6 +38,7 @@ async def test_from_the_request_on_no_conversion_begins_and_nothing_is_looked_fo
         assert world.pool.stats.queue_size == 1, "the one dropped after the request was never seen"
 
 
+@pytest.mark.proves("C1.2")
 @in_virtual_time
 async def test_a_conversion_under_way_ends_and_the_waiting_with_it(tmp_path: Path) -> None:
     world = World(tmp_path, script=taking(59.9))
@@ -94,6 +96,7 @@ class StoppingQueue(MemoryQueue):
         return await super().submit(source, priority=priority)
 
 
+@pytest.mark.proves("C1.3", "C1.9")
 @in_virtual_time
 async def test_cancelling_cuts_conversions_off_and_leaves_their_files(tmp_path: Path) -> None:
     world = World(tmp_path, script=taking(1e6))
@@ -105,6 +108,7 @@ async def test_cancelling_cuts_conversions_off_and_leaves_their_files(tmp_path: 
     assert (world.queue.kept, world.converter.closes) == ([], 1)
 
 
+@pytest.mark.proves("C1.3", "C1.9")
 @in_virtual_time
 async def test_what_was_cut_off_is_converted_by_the_next_run(tmp_path: Path) -> None:
     world = World(tmp_path, script=taking(1e6))
@@ -146,6 +150,7 @@ async def until(condition: threading.Event) -> None:
     assert await asyncio.to_thread(condition.wait, DEADLINE_S)
 
 
+@pytest.mark.proves("C1.4")
 @pytest.mark.asyncio
 async def test_a_thread_that_ignores_everything_is_named_and_holds_up_nobody(tmp_path: Path) -> None:
     stuck = Stuck()

@@ -19,7 +19,7 @@ from pywats_reliability.store import ReportStore, StoreLimits
 from tests.service.converter_world import REPORT, STATION, make_config
 from tests.service.store_world import SetClock, opened, records
 
-pytestmark = pytest.mark.asyncio
+pytestmark = [pytest.mark.asyncio, pytest.mark.proves("C1.9")]
 SAMPLES = Path(__file__).parents[2] / "examples" / "converters"
 DEADLINE_S = 20.0
 QUICK = PoolSettings(look_interval_s=0.01, settle_s=0.02, station=STATION, conversion_timeout_s=DEADLINE_S)
