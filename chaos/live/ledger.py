@@ -1,10 +1,11 @@
 """The resource ledger: what a process and its children hold, taken before and after, so that each leak gets a name.
 
-* Kinds: process, thread, task (of the calling process only), descriptor, socket, file (in folders that belong to the
-  run), shared memory. Every entry has an identity: the difference is what is there after and was not there before,
-  counted, whatever the numbers of descriptors or the order.
-* ``created`` says where: for a task the coroutine's file and line and the line it waits at, for a thread of this
-  process the outermost function it runs, for a descriptor nothing is known but its target.
+* Kinds: process, thread, task and timer (of the calling process only), descriptor, socket, file (in folders that belong
+  to the run), shared memory; and the resident memory as a whole. Every entry has an identity: the difference is what is
+  there after and was not there before, counted, whatever the numbers of descriptors or the order.
+* ``created`` says where: for a task the coroutine's file and line and the line it waits at, for a timer what it calls,
+  for a thread of this process the outermost function it runs. With ``origins`` (``chaos.live.origins``) also the line
+  that opened a file or socket, started a thread or process, or mapped shared memory.
 * The watchdog is nobody's leak: it belongs to the runner. Neither are the loop's own descriptors, once it is closed.
 * Taking is one look, synchronous, a few milliseconds; waiting until things are quiet is the caller's.
 """
@@ -18,8 +19,8 @@ import sys
 import threading
 import weakref
 from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
@@ -27,6 +28,7 @@ from types import FrameType
 import psutil
 
 from chaos.errors import ProcessEndedError
+from chaos.live.origins import Origins
 from chaos.live.process_table import WATCHDOG
 
 SHARED_MEMORY = "/dev/shm/"  # noqa: S108 - only looked for among what is mapped
@@ -38,6 +40,7 @@ class Kind(StrEnum):
     PROCESS = "process"
     THREAD = "thread"
     TASK = "task"
+    TIMER = "timer"
     DESCRIPTOR = "descriptor"
     SOCKET = "socket"
     FILE = "file"
@@ -85,7 +88,7 @@ class Ledger:
         return tuple(entry for entry in self.entries if entry.kind is kind)
 
 
-def take(pid: int | None = None, *, folders: Sequence[Path] = ()) -> Ledger:
+def take(pid: int | None = None, *, folders: Sequence[Path] = (), origins: Origins | None = None) -> Ledger:
     """Return what the process (None: this one) holds, the processes it has started, and what is in ``folders``.
 
     Raises ``ProcessEndedError``. ``folders`` must belong to the run; give ``/dev/shm`` to see unmapped shared memory.
@@ -95,13 +98,38 @@ def take(pid: int | None = None, *, folders: Sequence[Path] = ()) -> Ledger:
         entries = [*_processes(process), *_descriptors(process), *_mapped(process)]
         rss_bytes: int = process.memory_info().rss
         if process.pid == os.getpid():
-            entries += [*_own_threads(), *_own_tasks()]
+            entries += [*_own_threads(), *_own_tasks(), *_own_timers()]
         else:
             entries += _threads(process)
     except psutil.NoSuchProcess as error:
         raise ProcessEndedError(f"process {pid} to look at", "it is gone") from error
     entries += [entry for folder in folders for entry in _files(folder)]
+    if origins is not None:
+        sockets = origins.of_sockets()
+        entries = [_with_origin(entry, origins, sockets) for entry in entries]
     return Ledger(process.pid, tuple(entries), rss_bytes)
+
+
+def _with_origin(entry: Entry, origins: Origins, sockets: Mapping[int, str]) -> Entry:
+    """Return the entry with where it came from, if that was recorded."""
+    number, _, rest = entry.name.partition(" ")
+    match entry.kind:
+        case Kind.SOCKET:
+            found = sockets.get(int(number), "")
+        case Kind.DESCRIPTOR:
+            found = origins.of_path(str(entry.identity).removesuffix(" (deleted)"))
+        case Kind.FILE | Kind.SHARED_MEMORY:
+            found = origins.of_path(entry.name)
+        case Kind.PROCESS:
+            found = origins.of_command(rest)
+        case Kind.THREAD:
+            found = origins.of_thread(entry.name)
+        case Kind.TASK if isinstance(entry.identity, weakref.ref):
+            found = origins.of_task(entry.identity())
+        case _:
+            found = ""
+    words = ", ".join(part for part in (entry.created, f"made at {found}" if found else "") if part)
+    return replace(entry, created=words)
 
 
 def difference(before: Ledger, after: Ledger) -> tuple[Leak, ...]:
@@ -213,6 +241,23 @@ def _own_tasks() -> Iterator[Entry]:
         waits = f", waits at line {frame.f_lineno}" if frame is not None else ""
         words = f"coroutine {code.co_qualname} ({_place(code.co_filename, code.co_firstlineno)}{waits})"
         yield Entry(Kind.TASK, identity, task.get_name(), words)
+
+
+def _own_timers() -> Iterator[Entry]:
+    try:
+        running = asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    for handle in getattr(running, "_scheduled", ()):  # Undocumented; a loop of another kind shows none.
+        if handle.cancelled():
+            continue
+        callback = getattr(handle, "_callback", None)
+        called = getattr(callback, "func", callback)
+        code = getattr(called, "__code__", None) or getattr(getattr(called, "__func__", None), "__code__", None)
+        place = f" ({_place(code.co_filename, code.co_firstlineno)})" if code is not None else ""
+        name = getattr(called, "__qualname__", repr(called))
+        due_s = handle.when() - running.time()
+        yield Entry(Kind.TIMER, weakref.ref(handle), name, f"calls {name}{place} in {due_s:.1f} s")
 
 
 def _place(file: str, line: int) -> str:

@@ -28,7 +28,7 @@ async def _offered(world: LiveWorld, service: LiveService, count: int) -> None:
             await client.close()
 
 
-@scenario(proves=["C1.6"], faults=["process.kill"], limit_s=150)
+@scenario(proves=["C1.6"], faults=["process.kill"], limit_s=400)
 async def fifty_kills_in_a_row(world: LiveWorld) -> None:
     """Fifty times: a start, two reports, SIGKILL at a random instant of their way, a look at every report so far."""
     moments = world.seed.stream("moments")
@@ -48,6 +48,11 @@ async def fifty_kills_in_a_row(world: LiveWorld) -> None:
 @scenario(proves=["C1.6"], faults=["process.kill", "failpoint.kill"], limit_s=90)
 async def kills_at_every_place_of_the_way(world: LiveWorld) -> None:
     """The process dies before and after writing, publishing, sending and moving: nothing accepted is ever missing."""
+    service = await world.start()
+    await world.server.misbehave({"action": "hang_after_body"})
+    await _offered(world, service, 2)
+    await service.kill()
+    await world.server.misbehave()
     for place in PLACES:
         service = await world.start(failpoints={place: "kill"})
         await _offered(world, service, 1)

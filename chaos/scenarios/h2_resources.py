@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chaos.live.world import LiveWorld
 from chaos.protocols import World, scenario
 
 
@@ -12,3 +13,14 @@ async def a_hundred_starts_and_stops(world: World) -> None:
     found = await world.probe("start_stop", cycles=cycles)
     world.history.fault("service.start_and_stop", times=found["cycles"])
     world.history.observe("leaks", cycles=cycles, leaks=found["leaks"])
+
+
+@scenario(proves=["H2.6"], faults=["leak.planted"])
+async def each_kind_of_leak_is_planted(world: LiveWorld) -> None:
+    """A process, a thread, a task, a timer, an open file and more are left behind: each is named, with its place."""
+    folder = world.file("leaks")
+    folder.mkdir()
+    probe = await world.aside("chaos.live.leak_probe", str(folder))
+    found = await probe.announced(60)
+    world.history.fault("leak.planted", times=len(found["said"]))
+    world.history.observe("leak_probe", **found)
