@@ -14,7 +14,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from chaos.history import Event, History
 from chaos.seed import Seed
@@ -275,6 +275,15 @@ class World(Protocol):
 
     async def probe(self, name: str, **arguments: Any) -> Mapping[str, Any]:
         """Run one of the subject's in-process probes as a process of its own and return what it reports."""
+        ...
+
+
+@runtime_checkable
+class Explaining(Protocol):
+    """A world that can say where its subject stands; asked when a run did not end, before anything is ended."""
+
+    async def explain(self) -> str:
+        """Return where the subject stands, for a person."""
         ...
 
 

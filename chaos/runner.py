@@ -18,7 +18,7 @@ from chaos.history import History
 from chaos.judging import NO_FAILURE, Failure, judge, not_available, said, told
 from chaos.outcome import RunResult
 from chaos.plan import Run
-from chaos.protocols import Checker, OpenWorld, WorldKind, fault_names
+from chaos.protocols import Checker, Explaining, OpenWorld, WorldKind, fault_names
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +90,8 @@ class Runner:
                 history = world.history
                 self._listener.opened(run, history)
                 error = await told(run.scenario, world)
+                if error.words and isinstance(world, Explaining):
+                    history.observe("hang", text=await world.explain())
         except NotAvailableError as absent:
             findings = tuple(not_available(property_id, absent) for property_id in run.scenario.proves)
             return RunResult(run.scenario.name, run.world, run.seed.number, findings, {}, 0.0, history, str(absent))
@@ -99,6 +101,7 @@ class Runner:
         findings = tuple(judge(run.scenario, history, error, self._checkers))
         fired = fault_names(history.faults())
         took_s = time.monotonic() - began
-        log_text = "\n".join(str(look.value["text"]) for look in history.observed("log"))
+        looks = [*history.observed("hang"), *history.observed("log")]
+        log_text = "\n".join(str(look.value["text"]) for look in looks)
         name, seed = run.scenario.name, run.seed.number
         return RunResult(name, run.world, seed, findings, fired, took_s, history, error.words, log_text)

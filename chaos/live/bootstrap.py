@@ -1,11 +1,12 @@
 """Runs a Python program with failpoints armed from outside: no seam and no test code inside the program.
 
-    python -m chaos.live.bootstrap --board PATH -- MODULE [ARGUMENT…]
+    python -m chaos.live.bootstrap [--board PATH] [--stacks PATH] -- MODULE [ARGUMENT…]
     CHAOS_FAILPOINTS='pkg.mod:Class.method#before=raise(OSError)' python -m chaos.live.bootstrap -- pkg.mod:main
 
 * The program is a module, run as by ``python -m``, or a console entry ``package.module:function``.
 * With ``--board`` the failpoints are on a board that a runner has made (``chaos.live.failpoints``); with the
   environment variable they are for one's own hand, uncounted by anybody.
+* With ``--stacks`` it answers SIGUSR2 with where its threads and tasks stand (``chaos.live.stacks``).
 * What cannot be armed is one line on stderr and exit code 3, before anything of the program has run.
 * A failpoint in the module that runs as ``__main__`` would never be passed (it would sit in a second copy): refused.
 """
@@ -21,17 +22,20 @@ from collections.abc import Sequence
 from chaos.errors import UsageError
 from chaos.live.failpoint_board import Board
 from chaos.live.failpoint_roads import arm
+from chaos.live.stacks import watch
 from chaos.rules.failpoint_terms import parse_list, parse_target
 
 VARIABLE = "CHAOS_FAILPOINTS"
 USAGE_ERROR = 3
-_USAGE = "[--board PATH] -- MODULE [ARGUMENT…]"
+_USAGE = "[--board PATH] [--stacks PATH] -- MODULE [ARGUMENT…]"
 
 
 def main(arguments: Sequence[str]) -> None:
     """Arm what is asked for, then run the program; ends as the program ends, or with exit code 3."""
     try:
-        path, program = _read(arguments)
+        path, stacks, program = _read(arguments)
+        if stacks:
+            watch(stacks)
         board = Board.open(path) if path else Board.in_memory(_from_environment())
         for index in range(len(board)):
             _refuse_main(parse_target(board.target(index)).module, program[0])
@@ -42,12 +46,16 @@ def main(arguments: Sequence[str]) -> None:
     _run(program)
 
 
-def _read(arguments: Sequence[str]) -> tuple[str, list[str]]:
+def _read(arguments: Sequence[str]) -> tuple[str, str, list[str]]:
     match list(arguments):
+        case ["--board", path, "--stacks", stacks, "--", _, *_]:
+            return path, stacks, list(arguments[5:])
         case ["--board", path, "--", _, *_]:
-            return path, list(arguments[3:])
+            return path, "", list(arguments[3:])
+        case ["--stacks", stacks, "--", _, *_]:
+            return "", stacks, list(arguments[3:])
         case ["--", _, *_]:
-            return "", list(arguments[1:])
+            return "", "", list(arguments[1:])
     raise UsageError(_USAGE, repr(" ".join(arguments)), "give at least a module after --")
 
 

@@ -137,16 +137,12 @@ class Failpoints(Mapping[str, Failpoint]):
     ) -> None:
         self.close()
 
-    def command(self, argv: Sequence[str]) -> list[str]:
+    def command(self, argv: Sequence[str], *, stacks: str = "") -> list[str]:
         """Return the command line that runs ``… python -m MODULE …`` with these failpoints. Raises ``UsageError``.
 
         ``MODULE`` may also be ``package.module:function``. What stands before ``-m`` (wrappers, flags) stays.
         """
-        arguments = list(argv)
-        if "-m" not in arguments[:-1]:
-            raise UsageError("a command with -m MODULE", repr(" ".join(arguments)), "start the program as a module")
-        place = arguments.index("-m") + 1
-        return [*arguments[:place], BOOTSTRAP, "--board", self._board.path, "--", *arguments[place:]]
+        return through_bootstrap(argv, "--board", self._board.path, *(["--stacks", stacks] if stacks else []))
 
     async def until(self, true: Callable[[], bool], what: str, deadline_s: float) -> None:
         """Wait until the counts make ``true`` so. Raises ``DeadlineError``, and ``ProcessEndedError`` at once."""
@@ -196,6 +192,15 @@ class Failpoints(Mapping[str, Failpoint]):
 
     def _seen(self) -> str:
         return "; ".join(f"{point.target} reached {point.reached}, fired {point.fired}" for point in self.values())
+
+
+def through_bootstrap(argv: Sequence[str], *options: str) -> list[str]:
+    """Return the command line that runs ``… python -m MODULE …`` through the bootstrap. Raises ``UsageError``."""
+    arguments = list(argv)
+    if "-m" not in arguments[:-1]:
+        raise UsageError("a command with -m MODULE", repr(" ".join(arguments)), "start the program as a module")
+    place = arguments.index("-m") + 1
+    return [*arguments[:place], BOOTSTRAP, *options, "--", *arguments[place:]]
 
 
 def _seed_of(seed: int, target: Target) -> int:

@@ -28,7 +28,7 @@ class LiveProxy:
     def __init__(self, process: ChildProcess, control: ProxyClient, history: History, url: str) -> None:
         self.url, self.control = url, control
         self._process, self._history = process, history
-        self._told: dict[str, int] = {}
+        self._told: dict[str, tuple[str, int]] = {}
 
     @classmethod
     async def start(cls, watchdog: Watchdog, log: Path, history: History, upstream: str, seed: int) -> LiveProxy:
@@ -44,11 +44,13 @@ class LiveProxy:
             await process.close()
             raise
 
-    async def add(self, kind: str, *, stream: str = "downstream", toxicity: float = 1.0, **attributes: Any) -> str:
+    async def add(
+        self, kind: str, *, stream: str = "downstream", toxicity: float = 1.0, name: str = "", **attributes: Any
+    ) -> str:
         """Let a toxic work from now on, in open connections too, and return its name. Raises ``UsageError``."""
-        name = await self.control.add(NAME, kind, stream=stream, toxicity=toxicity, **attributes)
-        self._told[name] = 0
-        return name
+        called = await self.control.add(NAME, kind, stream=stream, toxicity=toxicity, name=name, **attributes)
+        self._told[called] = (kind, 0)
+        return called
 
     async def fired(self, toxic: str, times: int = 1, *, limit_s: float = 20) -> None:
         """Wait until a toxic has fired that often, and write that into the history. Raises ``OverdueError``."""
@@ -61,8 +63,8 @@ class LiveProxy:
     async def remove(self, toxic: str) -> None:
         """Take a toxic away; what it has done is written into the history."""
         self._tell(toxic, await self.control.remove(NAME, toxic))
-        del self._told[toxic]
-        self._history.healed(f"proxy.{_kind(toxic)}")
+        kind, _ = self._told.pop(toxic)
+        self._history.healed(f"proxy.{kind}")
 
     @asynccontextmanager
     async def toxic(self, kind: str, *, stream: str = "downstream", **attributes: Any) -> AsyncIterator[str]:
@@ -89,14 +91,10 @@ class LiveProxy:
         await self._process.close()
 
     def _tell(self, toxic: str, fired: int) -> None:
-        if (new := fired - self._told[toxic]) > 0:
-            self._told[toxic] = fired
-            self._history.fault(f"proxy.{_kind(toxic)}", times=new)
+        kind, told = self._told[toxic]
+        if fired > told:
+            self._told[toxic] = (kind, fired)
+            self._history.fault(f"proxy.{kind}", times=fired - told)
 
     def __repr__(self) -> str:
         return f"LiveProxy({self.url}, {len(self._told)} toxics)"
-
-
-def _kind(toxic: str) -> str:
-    """Return the type in a name like ``http_cut_upstream``."""
-    return toxic.removesuffix("_upstream").removesuffix("_downstream")

@@ -21,11 +21,13 @@ from chaos.history import History
 from chaos.live import foreign_files
 from chaos.live.failpoints import Failpoints
 from chaos.live.fault_proxy import LiveProxy
+from chaos.live.hang_report import hang_report
 from chaos.live.process import ChildProcess
 from chaos.live.process_faults import Reins
 from chaos.live.run_folder import RunFolder
 from chaos.live.server import LiveServer
 from chaos.live.service import LiveService
+from chaos.live.wall_clock import WallClock
 from chaos.live.watchdog import Watchdog
 from chaos.protocols import Site, StartLine, Subject, WorldKind
 from chaos.seed import Seed
@@ -83,25 +85,42 @@ class LiveWorld(WorldLooks):
         self._children: list[ChildProcess] = []
         self._started: ChildProcess | None = None
         self._proxy: LiveProxy | None = None
-        self._log = folder.file("service.log")
+        self._log, self._stacks = folder.file("service.log"), folder.file("stacks.txt")
 
-    async def start(self, *, failpoints: Mapping[str, str] | None = None, **settings: Any) -> LiveService:
+    async def start(
+        self, *, failpoints: Mapping[str, str] | None = None, clock: WallClock | None = None, **settings: Any
+    ) -> LiveService:
         """Start the subject (with its earlier settings and those given) and return it once it says that it runs.
 
-        ``failpoints``: what happens at places that the subject knows by a word. Raises ``DeadlineError`` and
-        ``ProcessEndedError``.
+        ``failpoints``: what happens at places that the subject knows by a word, or by a dotted name of its code.
+        ``clock``: what it takes for the time of day. Raises ``DeadlineError`` and ``ProcessEndedError``.
         """
         self.site = replace(self.site, settings={**self.site.settings, **settings})
         self.history.observe("settings", **self.site.settings)
         operation = self.history.invoke("start")
-        places = {place: self.subject.failpoint(place) for place in failpoints or {}}
+        places = {place: self._target(place) for place in failpoints or {}}
         armed = self._armed({places[place]: terms for place, terms in (failpoints or {}).items()})
-        process = await self._run(self.subject.start_line(self.site), armed)
+        line = self.subject.start_line(self.site)
+        if clock is not None:
+            line = replace(line, environment={**line.environment, **clock.environment})
+        process = await self._run(line, armed, stacks=self._stacks)
         self._started = process
+        if clock is not None:
+            clock.lived_by(process.pid)
         await process.announced(START_LIMIT_S)
         operation.ok(pid=process.pid)
         reins = Reins(process, self._folder, self._watchdog, self.history)
         return LiveService(reins, self.subject, self.site, armed, places, self._draw)
+
+    async def explain(self) -> str:
+        """Return where the subject stands: its tasks and threads, what it holds, what it said, the last fault."""
+        if self._started is None:
+            return "nothing was started"
+        return await hang_report(self._started, self._stacks, self.history)
+
+    def _target(self, place: str) -> str:
+        """Return the dotted name behind a place; a name like ``package.module:function`` is one already."""
+        return place if "." in place.partition(":")[0] else self.subject.failpoint(place)
 
     async def start_another(self, **settings: Any) -> str:
         """Start one more on the same folders, which must end by itself; observe ``another`` and return what it said."""
@@ -129,7 +148,7 @@ class LiveWorld(WorldLooks):
         """Start the subject with a failpoint that kills it while it starts, and wait until it is gone."""
         target = self.subject.failpoint(place)
         armed = self._armed({target: "kill"})
-        process = await self._run(self.subject.start_line(self.site), armed)
+        process = await self._run(self.subject.start_line(self.site), armed, stacks=self._stacks)
         self._started = process
         await process.exited(START_LIMIT_S)
         fired = armed[target].fired if armed is not None else 0
@@ -221,7 +240,9 @@ class LiveWorld(WorldLooks):
         name = f"start-{len(self._children)}"
         return Failpoints(self.site.folder, specifications, name=name, seed=self.seed.number)
 
-    async def _run(self, line: StartLine, failpoints: Failpoints | None, *, log: str = "") -> ChildProcess:
+    async def _run(
+        self, line: StartLine, failpoints: Failpoints | None, *, log: str = "", stacks: Path | None = None
+    ) -> ChildProcess:
         process = await ChildProcess.start(
             [sys.executable, "-m", line.module, *line.arguments],
             watchdog=self._watchdog,
@@ -231,6 +252,7 @@ class LiveWorld(WorldLooks):
             cwd=self.site.folder,
             failpoints=failpoints,
             announces=True,
+            stacks=stacks,
         )
         self._children.append(process)
         return process

@@ -58,13 +58,15 @@ async def answers_that_are_cut_short_or_made_up(world: LiveWorld) -> None:
     """Truncated answers, cut heads, a gateway's login page and half a JSON, all under 200: none counts as sent."""
     proxy = await world.proxied()
     service = await world.start(retry_interval_seconds=1)
+    toxic = ""
     for number, (kind, given) in enumerate(LIES, start=1):
-        toxic = await proxy.add(kind, **given)
+        # The next lie is there before the last one goes: no answer in between may be a true one.
+        earlier, toxic = toxic, await proxy.add(kind, name=f"lie-{number}", **given)
+        if earlier:
+            await proxy.remove(earlier)
         await service.submit()
         await proxy.fired(toxic, number)
         await world.until(lambda: world.kept("pending"), _all_tried(number), "a failed attempt of each report", 20)
-        if number < len(LIES):
-            await proxy.remove(toxic)
     await world.observe()
     await proxy.remove(toxic)
     await world.converge(CONVERGENCE_S)
