@@ -53,6 +53,7 @@ class ScriptedService:
         self._faults: Callable[[int, str], Fault | None] = lambda _, __: None
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._all_left = asyncio.Event()
 
     def misbehave(self, decide: Callable[[int, str], Fault | None]) -> None:
         """From now on ask ``decide`` what to do to each request, by its number (from 0) and its command."""
@@ -76,12 +77,13 @@ class ScriptedService:
         for writer in list(self._writers):
             writer.transport.abort()
         await server.wait_closed()
-        while self._writers:
-            await asyncio.sleep(0)
+        if self._writers:
+            await self._all_left.wait()
         self.path.unlink(missing_ok=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
+        self._all_left.clear()
         try:
             writer.write(_frame(HELLO))
             with suppress(asyncio.IncompleteReadError, ConnectionError):
@@ -92,12 +94,14 @@ class ScriptedService:
                         break
         finally:
             self._writers.discard(writer)
+            if not self._writers:
+                self._all_left.set()
             writer.close()
 
     async def _answer(self, request: Mapping[str, Any], writer: asyncio.StreamWriter) -> bool:
         """Answer one request, well or not; false when the connection is to end."""
         command = str(request["command"])
-        fault = self._faults(len(self.asked), command) if command != "ping" else None
+        fault = self._faults(len(self.asked), command)
         self.asked.append(command)
         if fault is not None:
             self.fired[fault] += 1

@@ -22,6 +22,7 @@ TOKEN = "c3RhdGlvbjpzZWNyZXQ="  # noqa: S105 - base64 of station:secret, for a s
 SETTINGS = {"api_token": TOKEN, "retry_interval_seconds": 1, "retry_cap_seconds": 2.0, "min_free_disk_bytes": 0}
 """What every run starts with: the timing of retries shortened, as a live world cannot jump over it."""
 
+CONFIGURATOR = "configurator:"  # What a probe's name begins with that needs Qt.
 _FAILPOINTS = {
     "before_mark_sent": "pywats_reliability.store:ReportStore.mark_sent#before",
     "task:pending_queue": "pywats_reliability.pending_queue:AsyncPendingQueue.run#before",
@@ -111,9 +112,11 @@ class ReferenceSubject:
         return _FAILPOINTS[place]
 
     def probe_line(self, probe: str, site: Site, arguments: Mapping[str, Any]) -> StartLine:
-        """Return how to run a probe of the service's parts."""
-        line = (probe, "--folder", str(site.folder), "--arguments", json.dumps(dict(arguments)))
-        return StartLine("chaos.subjects.reference_probes", line, self._environment(site))
+        """Return how to run a probe of the service's parts, or a story of its configurator."""
+        of_window, story = probe.startswith(CONFIGURATOR), probe.removeprefix(CONFIGURATOR)
+        module = "chaos.subjects.configurator.probe" if of_window else "chaos.subjects.reference_probes"
+        line = (story, "--folder", str(site.folder), "--arguments", json.dumps(dict(arguments)))
+        return StartLine(module, line, self._environment(site))
 
     def _settings(self, site: Site) -> dict[str, Any]:
         own = {"service_address": site.server_url, "ipc_socket": self.ipc_address(site)}

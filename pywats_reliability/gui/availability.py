@@ -23,7 +23,9 @@ _IMMORTAL_QT, _IMMORTAL_PYTHON = (6, 12), (3, 12)
 _NEEDED = ("PySide6.QtWidgets", "qasync")
 
 
-def require_qt(environment: Mapping[str, str], *, platform: str = sys.platform, python: tuple[int, ...] = sys.version_info) -> None:
+def require_qt(
+    environment: Mapping[str, str], *, platform: str = sys.platform, python: tuple[int, ...] = sys.version_info[:2]
+) -> None:
     """Load Qt, or raise ``GuiUnavailableError`` with what is missing and how to get it."""
     if platform == "linux" and not any(environment.get(name) for name in _DISPLAYS):
         to_do = f"set DISPLAY, or QT_QPA_PLATFORM=offscreen for no display at all (system packages: {INSTALL})"

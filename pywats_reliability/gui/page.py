@@ -106,6 +106,7 @@ class Page(QWidget):
         button = QPushButton(text)
         button.setObjectName(name)
         button.setProperty("main", main)
+        button.setProperty("action", True)
         self._buttons.append(button)
         self.holdings.connect(f"click on {name}", button.clicked, clicked)
         return button

@@ -8,6 +8,7 @@ from typing import Any
 
 from pywats_reliability.config import ClientConfig
 
+TOKEN = "c2VjcmV0OnNlY3JldA=="  # noqa: S105 - of nobody
 FAILED_ID = "7f3a3c1e-0000-4000-8000-000000000001"
 SENT_ID = "7f3a3c1e-0000-4000-8000-000000000002"
 _QUEUE = {
@@ -26,11 +27,11 @@ class Backend:
 
     def reset(self) -> None:
         """Be as at the beginning."""
-        converter = {"name": "csv", "module_path": "a.b:C", "watch_folder": "/tmp/in"}  # noqa: S108 - only a text
+        converter = {"name": "csv", "module_path": "a.b:C", "watch_folder": "in/one"}
         preset = {"key": "one", "name": "Station 1", "location": "Hall A"}
         self.config = ClientConfig(
             converters=[converter], station_presets=[preset], log_file="client.log", station_name="Line 3",
-            location="Hall B", service_address="https://wats.example.com", api_token="c2VjcmV0OnNlY3JldA==",
+            location="Hall B", service_address="https://wats.example.com", api_token=TOKEN,
         )  # fmt: skip
         self.folder.mkdir(exist_ok=True)
         (self.folder / "client.log").write_text("level=INFO logger=x message=started\nlevel=ERROR message=bad\n")

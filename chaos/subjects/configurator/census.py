@@ -1,6 +1,6 @@
-"""The census of a Qt process: every live thing that a page could forget, each with its name and where it was made (H2.6).
+"""The census of a Qt process: every live thing a page could forget, its name and where it was made (H2.6).
 
-* Kinds: object (a QObject, dead ones too whose Python half is kept), timer (a QTimer that runs, or a timer of the loop),
+* Kinds: object (a QObject, also one whose Python half alone is kept), timer (a QTimer that runs, or one of the loop),
   connection (of a signal that outlives pages), observer (of an event of the service), handler (of a logger), and what
   the ledger knows: task, thread, descriptor, socket.
 * It does not ask the configurator what it holds: it looks at the interpreter, at Qt and at the system. Where a thing
@@ -28,9 +28,10 @@ from chaos.live.ledger import take
 from pywats_reliability.events import Event
 from pywats_reliability.gui.event_loop import JoinedLoop
 
-FRAMES = 12
+FRAMES = 6
 _OF_LEDGER = ("task", "thread", "descriptor", "socket")
 _OWNERS = ("holdings.py", "scope.py")  # They make things for others: the place of interest is their caller's.
+_LIBRARY = str(Path(logging.__file__).parent.parent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +125,13 @@ def _handlers() -> Iterator[Thing]:
     loggers = [logging.getLogger(), *map(logging.getLogger, sorted(logging.root.manager.loggerDict))]
     for logger in loggers:
         for handler in logger.handlers:
-            yield Thing("handler", f"{type(handler).__name__} on logger {logger.name}", _made(handler))
+            place = _made(handler) or _made(handler.lock)  # Of plain objects Python 3.11 does not tell the place.
+            yield Thing("handler", f"{type(handler).__name__} on logger {logger.name}", place)
 
 
 def _connections(sender: QObject) -> Iterator[Thing]:
     whole = sender.metaObject()
-    for number in range(QObject.staticMetaObject.methodCount(), whole.methodCount()):
+    for number in range(QObject().metaObject().methodCount(), whole.methodCount()):
         method = whole.method(number)
         if method.methodType() is QMetaMethod.MethodType.Signal:
             name = bytes(method.name().data()).decode()
@@ -146,9 +148,13 @@ def _made(item: object) -> str:
 
 def _place(stack: Sequence[tuple[str, int]]) -> str:
     """Return the innermost place that is nobody's helper; the stack's last frame is the innermost."""
-    telling = [(file, line) for file, line in stack if Path(file).name not in _OWNERS and "site-packages" not in file]
+    telling = [(file, line) for file, line in stack if Path(file).name not in _OWNERS and not _is_library(file)]
     file, line = (telling or list(stack))[-1]
     return f"{Path(file).name}:{line}"
+
+
+def _is_library(file: str) -> bool:
+    return file.startswith((_LIBRARY, "<")) or "site-packages" in file
 
 
 def _code_place(function: object) -> str:

@@ -5,33 +5,41 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from PySide6.QtWidgets import QApplication, QPushButton
 
 from chaos.faults.ipc_answers import Fault
 from chaos.subjects.configurator.census import Census, more
-from chaos.subjects.configurator.stage import Stage, failures_of
+from chaos.subjects.configurator.stage import Stage, chosen, failures_of, traced
 from pywats_reliability.gui.page import Page
 from pywats_reliability.gui.pages import PAGES
 from pywats_reliability.gui.window import CLOSE_LIMIT_S, MainWindow
 
-INSTANTS = ("at once", "while loading", "while a request hangs", "with the service gone", "after loading")
+INSTANTS = ("at once", "while loading", "while a request hangs", "with the service gone", "after loading", "in action")
+IN_ACTION = {"Connection": "upload", "About": "diagnose"}  # Those that go on for longer than one request.
 WAYS = ("cleanup", "close")
 
 
-async def pages_closed_at_any_instant(stage: Stage) -> dict[str, Any]:
+async def pages_closed_at_any_instant(
+    stage: Stage, *, pages: Sequence[str] = (), instants: Sequence[str] = INSTANTS
+) -> dict[str, Any]:
     """Open and close each page in each way at each instant; what is more than before, and what complains, is wrong."""
     wrong: list[str] = []
     closings = 0
-    for kind in PAGES:
+    for kind in chosen(pages):
         for instant in ("after loading", "with the service gone"):  # What is made once per process is made now.
             await _closed(stage, kind, instant, "close", stage.census())
         before = stage.census()
-        for instant in INSTANTS:
+        for instant in [i for i in instants if i != "in action" or kind.name in IN_ACTION]:
             for way in WAYS:
                 found, before = await _closed(stage, kind, instant, way, before)
+                if found:  # Once more, with the places where things are made.
+                    with traced():
+                        await stage.recover()
+                        found = (await _closed(stage, kind, instant, way, stage.census()))[0] or found
+                    before = stage.census()
                 wrong += [f"{kind.name} {way} {instant}: {leak}" for leak in found]
                 closings += 1
     return {"closings": closings, "wrong": wrong}
@@ -48,7 +56,11 @@ async def _closed(stage: Stage, kind: type[Page], instant: str, way: str, before
         page.close()
         wrong = await stage.dispose(page)
     else:
-        wrong = await failures_of(page) + await failures_of(page)
+        wrong = await failures_of(page)
+        told = page.banner.words()
+        wrong += await failures_of(page)
+        if page.banner.words() != told:
+            wrong.append(f"it still acts after its clean-up, and says: {page.banner.words()!r}")
         wrong += _still_held(more(before, stage.census()))
         wrong += await stage.dispose(page)
     del page
@@ -75,21 +87,24 @@ async def _at(stage: Stage, kind: type[Page], instant: str) -> Page:
         await stage.until(lambda: bool(stage.service.asked) or not page.is_busy, "a request that hangs")
     elif instant != "at once":
         await stage.idle(page)
+    if instant == "in action":
+        _press(stage, page, IN_ACTION[kind.name])
+        await asyncio.sleep(0)
     if instant == "after loading":
         stage.place.link.came_up.emit()  # What a page does when the service is back.
         await stage.idle(page)
     return page
 
 
-async def each_step_fails(stage: Stage) -> dict[str, Any]:
+async def each_step_fails(stage: Stage, *, pages: Sequence[str] = ()) -> dict[str, Any]:
     """Let each step of each page's clean-up fail, and all at once: the others must run, and every error be told."""
     wrong: list[str] = []
     planted = 0
-    for kind in PAGES:
+    for kind in chosen(pages):
         count = await _steps_of(stage, kind)
-        for chosen in [*({number} for number in range(count)), set(range(count))]:
+        for failing in [*({number} for number in range(count)), set(range(count))]:
             planted += 1
-            wrong += [f"{kind.name}: {words}" for words in await _failing(stage, kind, chosen)]
+            wrong += [f"{kind.name}: {words}" for words in await _failing(stage, kind, failing)]
     return {"failures_planted": planted, "wrong": wrong}
 
 
@@ -100,20 +115,20 @@ async def _steps_of(stage: Stage, kind: type[Page]) -> int:
     return count
 
 
-async def _failing(stage: Stage, kind: type[Page], chosen: set[int]) -> list[str]:
+async def _failing(stage: Stage, kind: type[Page], failing: set[int]) -> list[str]:
     """Let the chosen steps fail; return which step did not run, or which failure was not told."""
     page = kind(stage.place)
     steps = page.holdings.scope._steps  # noqa: SLF001
     names = [name for name, _ in steps]
     ran: list[str] = []
-    steps[:] = [(name, _watched(name, closer, ran, fails=n in chosen)) for n, (name, closer) in enumerate(steps)]
+    steps[:] = [(name, _watched(name, closer, ran, fails=n in failing)) for n, (name, closer) in enumerate(steps)]
     logging.disable(logging.CRITICAL)  # Every planted failure is logged, with its traceback.
     try:
         told = [failure.partition(":")[0] for failure in await failures_of(page)]
     finally:
         logging.disable(logging.NOTSET)
     await stage.dispose(page)
-    planted = [names[number] for number in chosen]
+    planted = [names[number] for number in failing]
     wrong = [f"when {planted[0]} fails, {name} does not run" for name in names if name not in ran]
     return wrong + ([] if sorted(told) == sorted(planted) else [f"{sorted(planted)} failed, {sorted(told)} was told"])
 
@@ -133,19 +148,25 @@ def _watched(name: str, closer: Callable[[], Any], ran: list[str], *, fails: boo
 ACTIVITIES = ("just made", "started", "loading", "request hangs", "service gone", "uploading", "diagnosing", "idle")
 
 
-async def window_closed_during_each_activity(stage: Stage) -> dict[str, Any]:
+async def window_closed_during_each_activity(
+    stage: Stage, *, activities: Sequence[str] = ACTIVITIES
+) -> dict[str, Any]:
     """Close the window during each activity: within its limit everything is ended and nothing asks."""
     wrong: list[str] = []
     await _window_closed(stage, "diagnosing")
-    for activity in ACTIVITIES:
-        wrong += [f"window closed when {activity}: {words}" for words in await _window_closed(stage, activity)]
-    return {"closings": len(ACTIVITIES), "wrong": wrong}
+    for activity in activities:
+        if found := await _window_closed(stage, activity):
+            with traced():
+                await stage.recover()
+                found = await _window_closed(stage, activity) or found
+        wrong += [f"window closed when {activity}: {words}" for words in found]
+    return {"closings": len(activities), "wrong": wrong}
 
 
 async def _window_closed(stage: Stage, activity: str) -> list[str]:
     before = stage.census()
     stage.complaints.clear()
-    window = MainWindow(stage.place.config_path, stage.place.data, stage.look, stage.place.limits)
+    window = MainWindow(stage.place.config_path, stage.place.data, stage.look(), stage.place.limits)
     await _begin(stage, window, activity)
     began = stage.loop.time()
     window.close()
@@ -182,12 +203,17 @@ async def _begin(stage: Stage, window: MainWindow, activity: str) -> None:
     if name:
         page = window.open_page(name)
         await stage.idle(page)
-        found = page.findChild(QPushButton, button)
-        assert isinstance(found, QPushButton), f"{name} has a button {button}"
-        stage.service.misbehave(lambda _, command: Fault.SILENT if command == "show_report" else None)
-        found.click()
+        _press(stage, page, button)
         await asyncio.sleep(0)
     elif activity != "idle":
         page = window.open_page("Setup")
         for _ in range(stage.draw.randrange(20)):
             await asyncio.sleep(0)
+
+
+def _press(stage: Stage, page: Page, button: str) -> None:
+    """Press a button whose action then waits for an answer that never comes, or for a program."""
+    found = page.findChild(QPushButton, button)
+    assert isinstance(found, QPushButton), f"{page!r} has a button {button}"
+    stage.service.misbehave(lambda _, command: Fault.SILENT if command == "show_report" else None)
+    found.click()

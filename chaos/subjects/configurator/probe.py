@@ -1,8 +1,6 @@
 """Plays one story on the stage, in a process of its own, and prints what it found as one JSON line.
 
     python -m chaos.subjects.configurator.probe pages_closed --folder DIR
-
-``--override module:function`` calls a function first: that is how a mutant gets in.
 """
 
 from __future__ import annotations
@@ -11,8 +9,9 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -32,8 +31,7 @@ STORIES: Mapping[str, str] = {
 @click.argument("story", type=click.Choice(list(STORIES)))
 @click.option("--folder", type=click.Path(exists=True, path_type=Path), required=True)
 @click.option("--arguments", default="{}", help="The story's arguments, a JSON object; seed is everybody's.")
-@click.option("--override", default="", help="A function to call first, as module:function.")
-def main(story: str, folder: Path, arguments: str, override: str) -> None:
+def main(story: str, folder: Path, arguments: str) -> None:
     """Play one story and print what came of it."""
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     try:
@@ -42,19 +40,21 @@ def main(story: str, folder: Path, arguments: str, override: str) -> None:
         absent = {"need": "Qt, offscreen", "reason": error.found, "advice": error.to_do}
         click.echo(json.dumps({"not_available": absent}))
         return
-    if override:
-        _named(override)(setattr)
     given = json.loads(arguments)
     stage = importlib.import_module("chaos.subjects.configurator.stage")  # It needs Qt.
-    played = _named(f"chaos.subjects.configurator.{STORIES[story]}")
+    played = story_named(story)
     seed = given.pop("seed", 0)
-    click.echo(json.dumps(stage.play(folder, lambda on: played(on, **given), seed=seed, traced=story != "cycles")))
+    click.echo(json.dumps(stage.play(folder, lambda on: played(on, **given), seed=seed)))
     sys.stdout.flush()
 
 
-def _named(dotted: str):
-    module, _, name = dotted.partition(":")
-    return getattr(importlib.import_module(module), name)
+def story_named(name: str) -> Callable[..., Awaitable[dict[str, Any]]]:
+    """Return the story of that name, its module loaded now: it needs Qt."""
+    module, _, function = STORIES[name].partition(":")
+    found: Callable[..., Awaitable[dict[str, Any]]] = getattr(
+        importlib.import_module(f"chaos.subjects.configurator.{module}"), function
+    )
+    return found
 
 
 if __name__ == "__main__":

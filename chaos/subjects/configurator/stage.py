@@ -8,11 +8,11 @@ import os
 import random
 import threading
 import tracemalloc
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import shiboken6
 from PySide6.QtCore import QEvent, QObject, qInstallMessageHandler
@@ -26,6 +26,7 @@ from pywats_reliability.gui.application import application
 from pywats_reliability.gui.event_loop import THREADS, JoinedLoop
 from pywats_reliability.gui.look import Look
 from pywats_reliability.gui.page import Page
+from pywats_reliability.gui.pages import PAGES
 from pywats_reliability.gui.queue_signals import QueueSignals
 from pywats_reliability.gui.service_link import ServiceLink
 from pywats_reliability.gui.workplace import Limits, Workplace
@@ -37,11 +38,11 @@ _KNOWN = ("This plugin does not support propagateSizeHints()",)  # Of the offscr
 FAST = Limits(load_s=0.25, action_s=0.25, upload_s=0.5, program_s=5.0, poll_s=0.5, log_s=0.2, sure_s=2.0, follow_s=0.02)
 
 
-class WatchedLink(Connected, ServiceLink):  # type: ignore[misc]
+class WatchedLink(Connected, ServiceLink):
     """A link that knows where it was connected."""
 
 
-class WatchedQueue(Connected, QueueSignals):  # type: ignore[misc]
+class WatchedQueue(Connected, QueueSignals):
     """Queue signals that know where they were connected."""
 
 
@@ -51,12 +52,15 @@ class Stage:
 
     folder: Path
     loop: JoinedLoop
-    look: Look
     backend: Backend
     service: ScriptedService
     place: Workplace
     draw: random.Random
     complaints: list[str]
+
+    def look(self) -> Look:
+        """Return a look for the window; pages are played without: a style sheet doubles the time."""
+        return Look(application(), is_dark=False)
 
     @property
     def senders(self) -> tuple[QObject, ...]:
@@ -109,6 +113,11 @@ class Stage:
         return take_census(self.loop, self.senders)
 
 
+def chosen(names: Sequence[str]) -> tuple[type[Page], ...]:
+    """Return the pages of those names; no names: all of them."""
+    return tuple(kind for kind in PAGES if not names or kind.name in names)
+
+
 async def failures_of(page: Page) -> list[str]:
     """Clean a page up (again) and return what failed in it."""
     try:
@@ -119,7 +128,7 @@ async def failures_of(page: Page) -> list[str]:
 
 
 @asynccontextmanager
-async def _staged(folder: Path, loop: JoinedLoop, look: Look, seed: int) -> AsyncIterator[Stage]:
+async def _staged(folder: Path, loop: JoinedLoop, seed: int) -> AsyncIterator[Stage]:
     config_path, socket = folder / "config.json", folder / "gui.sock"
     config_path.write_text(json.dumps({"ipc_socket": str(socket)}), encoding="utf-8")
     backend = Backend(folder / "data")
@@ -134,35 +143,39 @@ async def _staged(folder: Path, loop: JoinedLoop, look: Look, seed: int) -> Asyn
     qInstallMessageHandler(lambda _, __, words: None if words in _KNOWN else complaints.append(f"Qt says: {words}"))
     loop.set_exception_handler(lambda _, told: complaints.append(f"{told['message']}: {told.get('exception')!r}"))
     try:
-        yield Stage(folder, loop, look, backend, service, place, random.Random(seed), complaints)  # noqa: S311
+        yield Stage(folder, loop, backend, service, place, random.Random(seed), complaints)  # noqa: S311
     finally:
         await service.go_away()
         await tasks.cancel_all(1.0)
         qInstallMessageHandler(None)
 
 
-def play(folder: Path, story: Callable[[Stage], Awaitable[T]], *, seed: int = 0, traced: bool = True) -> T:
+@contextmanager
+def traced() -> Iterator[None]:
+    """Let the census tell where things are made, for as long as the block lasts; everything takes twice as long."""
+    if tracemalloc.is_tracing():
+        yield
+        return
+    tracemalloc.start(FRAMES)
+    try:
+        yield
+    finally:
+        tracemalloc.stop()
+
+
+def play(folder: Path, story: Callable[[Stage], Awaitable[T]], *, seed: int = 0) -> T:
     """Set the stage, play the story on it in the joined loop, and return what the story returns."""
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-    was_tracing = tracemalloc.is_tracing()
-    if traced and not was_tracing:
-        tracemalloc.start(FRAMES)
     app = application()
     loop = JoinedLoop(app)
     try:
-        return loop.run_until_complete(_played(folder, story, loop, app, seed))
+        came_of_it: T = loop.run_until_complete(_played(folder, story, loop, seed))
+        return came_of_it
     finally:
         loop.close()
         app.setStyleSheet("")
-        if traced and not was_tracing:
-            tracemalloc.stop()
 
 
-async def _played(
-    folder: Path, story: Callable[[Stage], Awaitable[T]], loop: JoinedLoop, app: QApplication, seed: int
-) -> T:
-    async with _staged(folder, loop, Look(app, is_dark=False), seed) as stage:
+async def _played(folder: Path, story: Callable[[Stage], Awaitable[T]], loop: JoinedLoop, seed: int) -> T:
+    async with _staged(folder, loop, seed) as stage:
         return await story(stage)
-
-
-Story = Callable[[Stage], Coroutine[Any, Any, dict[str, Any]]]

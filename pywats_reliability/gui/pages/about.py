@@ -61,10 +61,10 @@ class AboutPage(Page):
 
     async def load(self) -> str:
         """Show the version of the service that runs."""
-        await self.service.request("ping")
+        is_alive = part_of("ping", await self.service.request("ping"), "pong", bool)
         hello = self.service.hello
-        if hello is None:
-            raise AnswerMalformedError("hello", "a version", "none")
+        if hello is None or not is_alive:
+            raise AnswerMalformedError("ping", "a sign of life after a hello", "none")
         self.versions["service"].setText(f"{hello.server_version} ({hello.instance_id})")
         self.versions["protocol"].setText(hello.protocol_version)
         return ""
