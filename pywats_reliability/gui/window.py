@@ -83,7 +83,7 @@ class MainWindow(QMainWindow):
             self.pages[name] = page
             self.holdings.scope.push(f"page {name}", page.cleanup)
             self.stack.addWidget(page)
-            page.reload()
+        page.reload()
         self.stack.setCurrentWidget(page)
         self.navigation.setCurrentRow([kind.name for kind in PAGES].index(name))
         return page
