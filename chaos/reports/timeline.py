@@ -46,6 +46,7 @@ LANES: Mapping[str, tuple[str, LaneKind]] = {
     **dict.fromkeys(("start", "stop", "process", "service", "power"), _PROCESS),
     **dict.fromkeys(("server", "deliveries"), _SERVER),
     **dict.fromkeys(("ipc", "cut"), _CONNECTIONS),
+    "proxy": ("fault proxy", LaneKind.SERVER),
 }
 """The lanes of events by their whole name or the part before its first dot."""
 
