@@ -14,6 +14,8 @@ from chaos.guarantees import find_property, guarantees, properties
 from chaos.protocols import WorldKind
 
 REQUIRE = ("proven", "all")
+NUMBERS = ("repeat", "seeds", "jobs", "seed", "minutes", "longest_s")
+MAY_BE_ZERO = ("seed", "minutes", "longest_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,8 @@ class Profile:
     """A named choice of properties, worlds and repetitions.
 
     ``require`` says what turns the campaign red, ``allow_unknown`` what may be unproven all the same. ``minutes``: go
-    on from new seeds until so much time has passed (0: once through).
+    on from new seeds until so much time has passed (0: once through). ``longest_s``: scenarios that may take longer are
+    left out (0: none is).
     """
 
     name: str
@@ -34,6 +37,7 @@ class Profile:
     jobs: int
     seed: int
     minutes: int
+    longest_s: int
 
 
 def load_profile(name: str, project: Path) -> Profile:
@@ -85,8 +89,8 @@ def _profile(name: str, table: Mapping[str, Any]) -> Profile:
     for key in table:
         if key not in keys:
             raise UsageError(f"{where} with the keys {', '.join(keys)}", repr(key), "mend pyproject.toml")
-    for key in ("repeat", "seeds", "jobs", "seed", "minutes"):
-        if type(table[key]) is not int or table[key] < (0 if key in ("seed", "minutes") else 1):
+    for key in NUMBERS:
+        if type(table[key]) is not int or table[key] < (0 if key in MAY_BE_ZERO else 1):
             raise UsageError(f"{where}: {key} as a whole number", repr(table[key]), "mend pyproject.toml")
     require = table["require"]
     if require not in REQUIRE and not isinstance(require, list):
@@ -101,5 +105,5 @@ def _profile(name: str, table: Mapping[str, Any]) -> Profile:
         property_ids(require) if isinstance(require, list) else require,
         property_ids(table["allow_unknown"]),
         worlds,
-        **{key: table[key] for key in ("repeat", "seeds", "jobs", "seed", "minutes")},
+        **{key: table[key] for key in NUMBERS},
     )

@@ -50,11 +50,12 @@ def question_of(
     *,
     minutes: float | None = None,
 ) -> Question:
-    """Return what ``profile`` asks, narrowed to the properties in ``chosen`` (all if empty)."""
+    """Return what ``profile`` asks, of the properties in ``chosen`` instead of its own if there are any."""
     start = profile.seed if seed is None else seed
     worlds = [world for world in profile.worlds if world in kinds]
-    stories = all_scenarios()
-    shown = tuple(p for p in profile.properties if not chosen or p in chosen)
+    longest_s = profile.longest_s or float("inf")
+    stories = [story for story in all_scenarios() if story.limit_s <= longest_s]
+    shown = tuple(chosen) or profile.properties
 
     def runs_of(round_number: int) -> list[Run]:
         first = Seed(start) if round_number == 0 else Seed(start).child(f"round {round_number}")
