@@ -7,11 +7,8 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-LONG_SHARE = 0.3
-"""A pause that takes more of the width than this is cut short …"""
-CUT_SHARE = 0.12
-"""… to this share of what is left without it."""
-CUTS_MAX = 6
+LONG_SHARE = 0.34
+"""A pause that would take more of the width than this is drawn only as long as the next shorter one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +65,15 @@ def seconds(time_ns: int) -> str:
 
 
 def _drawn(gaps: Sequence[int]) -> list[float]:
-    """Return how wide each gap is drawn: as it is, but for those that would leave too little for everything else."""
-    drawn = [float(gap) for gap in gaps]
-    for _ in range(CUTS_MAX):
-        longest = max(range(len(drawn)), key=drawn.__getitem__)
-        rest = sum(drawn) - drawn[longest]
-        if not rest or drawn[longest] <= LONG_SHARE * (rest + drawn[longest]):
-            break
-        drawn[longest] = rest * CUT_SHARE
-    return drawn
+    """Return how wide each gap is drawn: the longest are cut to one length, so that something is left for the rest.
+
+    A longer gap is never drawn shorter than a shorter one.
+    """
+    longest_first = sorted(gaps, reverse=True)
+    for cuts, limit in enumerate(longest_first):
+        if limit <= LONG_SHARE * (cuts * limit + sum(longest_first[cuts:])):
+            return [float(min(gap, limit)) for gap in gaps]
+    return [float(longest_first[-1]) for _ in gaps]
 
 
 def _round_step(span_ns: int, count: int) -> int:

@@ -9,7 +9,7 @@ from chaos.outcome import Fact, MutantResult, Outcome, RunResult
 
 SIMULATION = "sim"
 CONFIDENCE = 0.95
-SAMPLE_MIN = 20
+SAMPLE_MIN = 50
 """Fewer independent schedules than this exclude nothing worth saying."""
 
 

@@ -10,9 +10,11 @@ from markupsafe import Markup, escape
 from chaos.history import Kind
 from chaos.outcome import RunResult
 from chaos.reports.scale import Scale, seconds
+from chaos.reports.steps import StepLane, step_lanes, thinned
 from chaos.reports.timeline import Band, Bar, Lane, LaneKind, Mark, Timeline, timeline_of
 
-ROW_PX, LANE_GAP_PX, AXIS_PX, BANDS_PX = 15, 9, 24, 16
+ROW_PX, LANE_GAP_PX, AXIS_PX, BANDS_PX, STEPS_PX = 15, 9, 24, 16, 20
+TICKS_LEAST = 0.004
 LEFT, RIGHT = 1.2, 97.6
 """Where the axis begins and ends, in percent of the width."""
 ROWS_MAX = 8
@@ -48,12 +50,14 @@ def picture_of(run: RunResult, moment_ns: int | None) -> Picture:
     timeline = timeline_of(run.history)
     scale = Scale(timeline.times_ns, timeline.end_ns)
     lanes, left_out = _bounded(timeline.lanes)
+    steps = step_lanes(run.trace)
     heights = [_height(lane) for lane in lanes]
-    height = AXIS_PX + BANDS_PX + sum(heights)
+    height = AXIS_PX + BANDS_PX + sum(heights) + STEPS_PX * len(steps)
     parts = [
         *_axis(scale, timeline, height),
         *(_band(band, scale, height) for band in timeline.bands),
         *_lanes(lanes, heights, scale, timeline),
+        *_steps(steps, AXIS_PX + BANDS_PX + sum(heights), scale),
         *_moment(moment_ns, scale, height),
     ]
     inside = Markup("").join(parts)
@@ -62,6 +66,7 @@ def picture_of(run: RunResult, moment_ns: int | None) -> Picture:
         height, title, inside
     )
     labels = tuple(LaneLabel(lane.name, str(lane.kind), px) for lane, px in zip(lanes, heights, strict=True))
+    labels += tuple(LaneLabel(lane.name, "task", STEPS_PX) for lane in steps)
     return Picture(labels, svg, left_out, len(scale.pauses))
 
 
@@ -93,7 +98,7 @@ def _width(scale: Scale, start_ns: int, end_ns: int, *, least: float = 0.0) -> s
 
 def _axis(scale: Scale, timeline: Timeline, height: int) -> Iterator[Markup]:
     for pause in scale.pauses:
-        words = f"{seconds(pause.end_ns - pause.start_ns)} in which nothing happened, drawn short"
+        words = f"{seconds(pause.end_ns - pause.start_ns)} without an event, drawn short"
         yield Markup('<rect class="pause" x="{}" y="{}" width="{}" height="{}"><title>{}</title></rect>').format(
             _x(scale, pause.start_ns), AXIS_PX, _width(scale, pause.start_ns, pause.end_ns), height, words
         )
@@ -139,6 +144,18 @@ def _lanes(lanes: Sequence[Lane], heights: Sequence[int], scale: Scale, timeline
         for mark in lane.marks:
             yield _mark(mark, first + ROW_PX // 2, scale)
         top += height
+
+
+def _steps(lanes: Sequence[StepLane], top: int, scale: Scale) -> Iterator[Markup]:
+    """Draw a tick for each moment at which a task took a step, those that cannot be told apart as one."""
+    for lane in lanes:
+        places = {time_ns: scale.at(time_ns) for time_ns in lane.times_ns}
+        tick = Markup('<line x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>')
+        shown = thinned(lane.times_ns, places, TICKS_LEAST)
+        ticks = Markup("").join(tick.format(_x(scale, time_ns), top + 5, top + STEPS_PX - 2) for time_ns in shown)
+        yield Markup('<line class="rule" x1="0" x2="100%" y1="{0}" y2="{0}"/>').format(top)
+        yield Markup('<g class="steps">{}<title>{}</title></g>').format(ticks, f"{lane.name}: {lane.steps:,} steps")
+        top += STEPS_PX
 
 
 def _bar(bar: Bar, y: int, scale: Scale) -> Markup:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import re
+from dataclasses import replace
 
 import pytest
 
 from chaos.history import History
 from chaos.reports.scale import Scale, seconds
+from chaos.reports.steps import step_lanes
 from chaos.reports.timeline import LaneKind, Timeline, looks_of, timeline_of
 from chaos.reports.timeline_svg import picture_of
 from chaos.reports.timeline_text import timeline_text
@@ -120,3 +122,26 @@ def test_a_history_of_thousands_is_drawn_within_bounds() -> None:
     picture = picture_of(type(run)("C1.6/x", "live", 1, (), {}, 1.0, history), None)
     assert len(picture.svg) < 150_000
     assert (picture.left_out, 'class="item bar failed"' in picture.svg) == (4_700, True)
+
+
+def test_tasks_network_and_disk_of_a_trace_have_lanes_of_their_own() -> None:
+    trace = """\
+      1       0.000000 start process=tester
+      2       0.001000 upload
+      2       0.001000 disk call=fsync path=/station/data
+      3       0.002000 upload
+      4       0.002000 _chain_future.<locals>._set_state
+      5       0.003000 net.arrived host=wats
+      6       0.003000 Task-2
+not a step
+"""
+    lanes = [(lane.name, lane.times_ns, lane.steps) for lane in step_lanes(trace)]
+    assert lanes == [
+        ("task upload", (1_000_000, 2_000_000), 2),
+        ("disk", (1_000_000,), 1),
+        ("network", (3_000_000,), 1),
+    ]
+    run = replace(sample_outcomes.lost(), trace=trace)
+    picture = picture_of(run, None)
+    assert [label.name for label in picture.labels][-3:] == ["task upload", "disk", "network"]
+    assert "task upload: 2 steps" in picture.svg
