@@ -11,7 +11,8 @@ from collections.abc import Callable
 import pytest
 
 from chaos.sim.net import NetworkFault
-from tests.sim.net.net_world import NetWorld
+from chaos.sim.process import SimProcess
+from tests.sim.net.net_world import Main, NetWorld
 from tests.sim.net.serving import echo, listening
 
 CLIENTS = 6
@@ -37,6 +38,13 @@ def plan_faults(world: NetWorld, draw: random.Random) -> None:
     ]
     for make in draw.sample(makers, 5):
         make().at(draw.random() * 30, for_s=draw.random() * 30)
+
+
+def plan_a_death(world: NetWorld, server: SimProcess, serve: Main, draw: random.Random) -> None:
+    """Kill the server, or its machine, at a random time, and start it again up to 10 s later."""
+    at_s, power_lost = draw.random() * 40, draw.random() < 0.5
+    world.kernel.at(round(at_s * 1e9), lambda: server.kill(power_lost=power_lost))
+    world.kernel.at(round((at_s + draw.random() * 10) * 1e9), lambda: world.start("server", serve))
 
 
 async def one_client(number: int, sent: bytes) -> bytes:
@@ -69,9 +77,10 @@ def story(seed: int, policy: str) -> tuple[int, list[tuple[str, bool]], int]:
         return await asyncio.gather(*(one_client(number, data) for number, data in enumerate(sent)))
 
     with NetWorld(seed, policy=policy) as world:
-        world.start("server", serve)
         world.network.host("client")
+        server = world.start("server", serve)
         plan_faults(world, draw)
+        plan_a_death(world, server, serve, draw)
         came = world.run(main)
         for got, data in zip(came, sent, strict=True):
             assert data.startswith(got)

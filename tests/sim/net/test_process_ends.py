@@ -196,7 +196,7 @@ def test_a_guest_on_a_machine_that_loses_power_is_reset_and_refused(tmp_path: Pa
 
     async def main() -> list[object]:
         await asyncio.sleep(0.1)
-        ends = [await ending(await connected(path))]
+        ends: list[object] = [await ending(await connected(path))]
         with pytest.raises(ConnectionRefusedError):
             await connected(path)
         with pytest.raises(ConnectionRefusedError):
