@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from chaos.sim.ports import Process
-
 if TYPE_CHECKING:
     from chaos.sim.net.endpoint import Endpoint
     from chaos.sim.net.listening import Listening
@@ -45,7 +43,6 @@ class Host:
     is_up: bool = True
     bindings: list[Binding] = field(default_factory=list)
     endpoints: dict[int, Endpoint] = field(default_factory=dict)
-    processes: list[Process] = field(default_factory=list)
     _next_port: int = FIRST_EPHEMERAL_PORT
 
     def __repr__(self) -> str:
