@@ -71,9 +71,9 @@ def cleanup_stops_at_the_first_error(service: Replacements) -> None:
     """Runs the clean-up's steps in a plain loop: what comes after a failure would not be safe anyway."""
 
     async def plain_loop(scope: Any, step_timeout_s: float, _: float | None) -> CleanupError | None:
-        while scope._steps:  # noqa: SLF001
-            name, closer = scope._steps.pop()  # noqa: SLF001
-            if (error := await scope._run(name, closer, step_timeout_s)) is not None:  # noqa: SLF001
+        while scope._steps:
+            name, closer = scope._steps.pop()
+            if (error := await scope._run(name, closer, step_timeout_s)) is not None:
                 return CleanupError(f"closing {scope.name}", [(name, error)])
         return None
 
