@@ -111,7 +111,7 @@ class Campaign:
                 listener=display,
                 players=self._worlds.players,
             )
-            if _executed(self._runner, runs):
+            if executed(self._runner, runs):
                 return True
             self._rounds += 1
             self._results += self._runner.results
@@ -142,7 +142,7 @@ class Campaign:
                 raise UsageError(f"a campaign of {key} {ours!r} to go on from", repr(theirs), advice)
 
 
-def _executed(runner: Runner, runs: Sequence[Run]) -> bool:
+def executed(runner: Runner, runs: Sequence[Run]) -> bool:
     """Execute the runs; return whether SIGINT or SIGTERM ended them early. Every world is left properly first."""
 
     async def until_signal() -> bool:

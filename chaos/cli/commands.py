@@ -19,10 +19,13 @@ from chaos.cli.completion_command import completion
 from chaos.cli.crash_command import crash_command
 from chaos.cli.doctor_command import doctor
 from chaos.cli.explain_command import explain
+from chaos.cli.explore_command import explore_command
 from chaos.cli.init_command import init
 from chaos.cli.merge_command import merge
+from chaos.cli.mutants_command import mutants_command
 from chaos.cli.proxy_command import proxy_command
 from chaos.cli.record_command import record_command
+from chaos.cli.replay_command import replay_command
 from chaos.cli.report_command import report
 from chaos.cli.run_command import run
 from chaos.cli.verify_command import verify
@@ -88,6 +91,9 @@ for command in (
     verify,
     run,
     explain,
+    explore_command,
+    replay_command,
+    mutants_command,
     crash_command,
     record_command,
     proxy_command,

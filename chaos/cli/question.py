@@ -85,6 +85,13 @@ def question_of_one(story: Scenario, world: WorldKind, seed: int) -> Question:
     return Question("one scenario", [Run(story, world, Seed(seed))], order, order, (), 1, seed)
 
 
+def question_of_many(stories: Sequence[Scenario], world: WorldKind, seed: int) -> Question:
+    """Return the question that several scenarios answer in one world."""
+    order = tuple(p for p in properties() if any(p in story.proves for story in stories))
+    runs = [Run(story, world, Seed(seed)) for story in stories]
+    return Question("explore", runs, order, order, (), 1, seed)
+
+
 def _asked(
     profile: Profile, chosen: Sequence[str], gate: Gate, shown: tuple[str, ...], proven: set[str]
 ) -> tuple[str, ...]:

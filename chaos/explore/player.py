@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from chaos.explore.order import Order, Tally
 from chaos.explore.pool import Pool
-from chaos.explore.worker import play_order, shrink_trial
+from chaos.explore.worker import play_line, play_order, shrink_trial
 from chaos.outcome import RunResult
 from chaos.plan import Run
 from chaos.protocols import Scenario, WorldKind
+from chaos.trial import Trial
 from chaos.verdict import Finding, Verdict
 
 CHUNK = 25
 Heard = Callable[[Order, Tally], None]
+Known = Callable[[str], Sequence[Trial]]
+"""Gives the trials of a scenario that failed before: they are played first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +37,10 @@ class Search:
 class SimulationPlayer:
     """A ``chaos.runner.Player`` for the simulated world. ``heard`` is called after every chunk of seeds."""
 
-    def __init__(self, pool: Pool, subject: str, search: Search, heard: Heard | None = None) -> None:
-        self._pool, self._subject, self._search, self._heard = pool, subject, search, heard
+    def __init__(
+        self, pool: Pool, subject: str, search: Search, heard: Heard | None = None, known: Known = lambda _: ()
+    ) -> None:
+        self._pool, self._subject, self._search, self._heard, self._known = pool, subject, search, heard, known
 
     async def __call__(self, run: Run) -> RunResult:
         """Play the run's seeds, stop at the first failure, and return one result that stands for all."""
@@ -51,6 +56,11 @@ class SimulationPlayer:
 
     async def _played(self, order: Order) -> Tally:
         total = Tally()
+        for trial in self._known(order.scenario):
+            again = await self._pool.run(play_line, str(trial), subject=order.subject, mutant=order.mutant)
+            total.join(again)
+            if total.is_broken:
+                return total
         waiting = {asyncio.ensure_future(self._pool.run(play_order, part)) for part in order.parts(CHUNK)}  # noqa: TID251
         try:
             for ended in asyncio.as_completed(waiting):

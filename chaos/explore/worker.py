@@ -35,6 +35,14 @@ def play_order(order: Order) -> Tally:
     return tally
 
 
+def play_line(line: str, *, subject: str = "reference", mutant: str = "") -> Tally:
+    """Play the trial of one line, as an order of its own."""
+    tally = Tally()
+    played = play_trial(parse_trial(line), subject=subject, mutant=mutant)
+    tally.add(played.result, line, played.digest)
+    return tally
+
+
 def play_trial(trial: Trial, *, subject: str = "reference", mutant: str = "", keeps_trace: bool = False) -> Played:
     """Play one trial of a scenario by name. Raises ``UsageError`` for names that are not there."""
     scenario = find_scenario(all_scenarios(), trial.scenario)

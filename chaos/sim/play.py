@@ -8,11 +8,12 @@
 
 from __future__ import annotations
 
+import pdb
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from chaos.errors import OverdueError
+from chaos.errors import OverdueError, UsageError
 from chaos.judging import Failure, judge, said, told
 from chaos.outcome import Fact, RunResult
 from chaos.protocols import Checker, Scenario, WorldKind, fault_names
@@ -21,6 +22,7 @@ from chaos.sim.subject import SimulatedSubject
 from chaos.sim.verdicts import SimulationError, StuckError
 from chaos.sim.world import SimWorld
 from chaos.trial import PlannedFault, Trial
+from chaos.verdict import Verdict
 
 STORY_LIMIT_S = 6 * 3600.0
 Checkers = Mapping[str, Sequence[Checker]]
@@ -82,3 +84,22 @@ def _driven(stage: Stage, tester: Callable[[], Awaitable[None]]) -> Failure | No
     except SimulationError as error:
         return Failure(said(error))
     return None
+
+
+def stop_at_violation(scenario: Scenario, trial: Trial, subject: SimulatedSubject, checkers: Checkers) -> None:
+    """Play the trial twice: once to learn when it breaks, once to stop at that moment in the debugger."""
+    known = play(scenario, trial, subject, checkers).result
+    moments = [finding.at_ns for finding in known.findings if finding.verdict is Verdict.BROKEN]
+    if not moments or moments[0] is None:
+        raise UsageError("a run that breaks a property at some moment", str(known.verdict), "replay another line")
+    stage = Stage(trial)
+    world = SimWorld(stage, subject, trial)
+
+    async def tester() -> None:
+        await world.open()
+        await told(scenario, world, STORY_LIMIT_S)
+        stage.kernel.stop()
+
+    with stage:
+        stage.kernel.at(moments[0], pdb.set_trace)
+        _driven(stage, tester)
