@@ -130,11 +130,13 @@ class WatsClient:
         What is None stays. Idle connections of the old one are closed with the next request, or by ``aclose``.
         """
         old = self._line
-        self._replaced.append(old)
-        self._line = make_line(
+        new = make_line(
             base_url, token, proxy or old.proxy,
             timeout_s=timeout_s or old.timeout_s, max_concurrent=max_concurrent or old.max_concurrent,
         )  # fmt: skip
+        if not new.is_like(old):
+            self._replaced.append(old)
+            self._line = new
 
     async def aclose(self) -> None:
         """Close all connections; what is still under way ends with a broken one. Calling it again is harmless."""

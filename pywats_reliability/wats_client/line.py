@@ -49,6 +49,11 @@ class Line:
     client: httpx.AsyncClient | None = None
     users: int = 0
 
+    def is_like(self, other: Line) -> bool:
+        """Return whether the other line leads the same way, under the same limits."""
+        mine, theirs = ((e.base, e.token, e.proxy, e.timeout_s, e.max_concurrent) for e in (self, other))
+        return mine == theirs
+
     def request(self, report_id: str = "", body: bytes = b"") -> Request:
         """Return what an answer to a request on this line must be compared with."""
         return Request(report_id, body, self.token, self.proxy.token)

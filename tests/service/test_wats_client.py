@@ -321,6 +321,17 @@ async def test_a_new_configuration_counts_from_the_next_request(client: WatsClie
     assert new.calls.last.request.headers["authorization"] == "Basic bmV3OnRva2Vu"
 
 
+@respx.mock
+async def test_the_same_configuration_again_keeps_the_connections(client: WatsClient) -> None:
+    respx.post(SUBMIT).respond(json=RECEIPT)
+    await client.send(OURS, BODY)
+    line = client._line
+    client.update(f"{BASE}/", TOKEN)
+    assert client._line is line
+    client.update(BASE, TOKEN, timeout_s=7.0)
+    assert client._line is not line
+
+
 async def test_a_closed_client_sends_nothing_and_closes_again_without_harm(client: WatsClient) -> None:
     await client.aclose()
     assert isinstance(await client.send(OURS, BODY), PauseForCredentials)
