@@ -137,12 +137,18 @@ class AsyncClientService:
         return await asyncio.shield(self._stopping)
 
     async def run(self) -> ShutdownReport:
-        """Start, serve until a stop is asked for (also during the start), stop. Raises ``StartError``."""
+        """Start, serve until a stop is asked for (also during the start), stop. Raises ``StartError``.
+
+        Cancelling it asks for the stop, too; the cancellation passes through when that is over.
+        """
         try:
             await self.start()
             await self.shutdown_requested.wait()
         except ServiceStoppingError:
             log.info("asked to stop before the start was through")
+        except asyncio.CancelledError:
+            await self.stop()
+            raise
         return await self.stop()
 
     def request_shutdown(self) -> None:

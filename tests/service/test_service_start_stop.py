@@ -475,6 +475,22 @@ async def stops_from_five_callers(service: AsyncClientService) -> None:
     assert len(set(map(id, results))) == 1
 
 
+async def is_cancelled_while_it_runs(service: AsyncClientService) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        run = tasks.create_task(service.run())
+        await until(lambda: service.status == "Running")
+        run.cancel()
+    assert run.cancelled()
+
+
+async def is_cancelled_while_it_starts(service: AsyncClientService) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        run = tasks.create_task(service.run())
+        await until(lambda: service._phase is Phase.STARTING)
+        run.cancel()
+    assert run.cancelled()
+
+
 async def starts_twice_at_once(service: AsyncClientService) -> None:
     await asyncio.gather(service.start(), service.start())
     await service.start()
@@ -487,7 +503,7 @@ async def starts_twice_at_once(service: AsyncClientService) -> None:
     "life",
     [
         stops_before_start, stops_during_start, stops_after_a_failed_start, stops_twice, stops_from_five_callers,
-        starts_twice_at_once,
+        starts_twice_at_once, is_cancelled_while_it_runs, is_cancelled_while_it_starts,
     ],
 )  # fmt: skip
 async def test_however_it_is_stopped_it_ends_stopped_with_everything_released(
