@@ -23,6 +23,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType, ModuleType
+from typing import Any, TypeAlias
 
 from pywats_reliability.client_service import AsyncClientService, Surroundings
 from pywats_reliability.client_service.settings import secrets_of
@@ -40,7 +41,11 @@ except ImportError:  # Windows has no such module, and no such limit.
     _resource = None  # type: ignore[assignment]
 resource: ModuleType | None = _resource
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+Usual: TypeAlias = Callable[[int, FrameType | None], Any] | signal.Handlers
+SIGNALS: dict[signal.Signals, Usual] = {
+    signal.SIGTERM: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler,
+}  # fmt: skip
+"""What asks for the stop, and what the interpreter does of itself when it comes."""
 log = logging.getLogger(__name__)
 
 
@@ -172,8 +177,9 @@ async def serve(
         return service, report
     finally:
         guard.hurry()
-        for number in SIGNALS:
-            signal.signal(number, signal.SIG_IGN)  # On its way out: another one must not change the exit code.
+        for number, usual in SIGNALS.items():
+            # On its way out, another one must not change the exit code; between two starts, one must end the process.
+            signal.signal(number, usual if service.restart_requested else signal.SIG_IGN)
 
 
 def _leave_at_once(report: ShutdownReport) -> None:
