@@ -1,4 +1,4 @@
-"""The commands of ``pywats-service``: run, submit, status, stop; what has commands of its own is in its own module.
+"""The commands of ``pywats-service``: run, submit, status, stop, restart; other nouns have modules of their own.
 
 Exit codes: 0 done (of ``run``: stopped cleanly), 1 refused or failed, 2 wrong usage or bad input, 3 the stop was
 forced, 4 the stop itself failed, 130 interrupted. An error is one line on stderr.
@@ -144,6 +144,8 @@ def status(config_path: Path, *, as_json: bool) -> int:
     )
     for reason in answer["reasons"]:
         click.echo(f"! {reason}")
+    if waiting := answer.get("needs_restart"):
+        click.echo(f"in force with the next start only: {', '.join(waiting)}")
     return 0
 
 
@@ -151,10 +153,20 @@ def status(config_path: Path, *, as_json: bool) -> int:
 @config_option
 def stop(config_path: Path) -> int:
     """Ask the running service to stop; it finishes what is in flight first."""
+    return _request(config_path, "stop")
 
+
+@cli.command()
+@config_option
+def restart(config_path: Path) -> int:
+    """Ask the running service to stop, as `stop` does, and to start again with the settings of its file."""
+    return _request(config_path, "restart")
+
+
+def _request(config_path: Path, command: str) -> int:
     async def ask(client: AsyncIPCClient) -> Any:
-        return await patiently(client, "stop", {})
+        return await patiently(client, command, {})
 
     with_service(config_at(config_path), ask)
-    click.echo("stop requested")
+    click.echo(f"{command} requested")
     return 0

@@ -78,7 +78,15 @@ def test_a_stop_is_asked_for_over_ipc(station: Station) -> None:
         assert is_stopping.wait(DEADLINE_S)
 
 
-@pytest.mark.parametrize("command", ["status", "stop", "submit"])
+def test_what_waits_for_a_restart_is_told_and_a_restart_is_asked_for(station: Station) -> None:
+    with station.service() as service:
+        station.with_config("config set", "health_port", 12345)
+        assert station.with_config("status").out.splitlines()[-1] == "in force with the next start only: health_port"
+        assert station.with_config("restart").out == "restart requested\n"
+        assert service.restart_requested
+
+
+@pytest.mark.parametrize("command", ["status", "stop", "restart", "submit"])
 def test_without_a_service_it_is_one_line_and_exit_code_1(station: Station, command: str) -> None:
     words = [station.folder / "0.json"] if command == "submit" else []
     outcome = station.with_config(command, *words)
