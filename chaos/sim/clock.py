@@ -9,14 +9,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import time_machine
 
+from chaos.sim.bound_names import BoundNames
 from chaos.sim.seams import PatchingSeam
 
 if TYPE_CHECKING:
@@ -131,8 +130,9 @@ class Clock(PatchingSeam):
         replacements = _replacements(kernel)
         for name, replacement in replacements.items():
             self.patches.set(time, name, replacement)
-        for module, name, real in _bound_elsewhere():
-            self.patches.set(module, name, replacements[real])
+        for module, name, real in _bound.found():
+            if module is not time:
+                self.patches.set(module, name, replacements[real])
 
     def leave(self) -> None:
         """Show the real time again."""
@@ -178,18 +178,5 @@ def _replacements(kernel: SimKernel) -> dict[str, Callable[..., Any]]:
     return replacements
 
 
-_scanned: set[str] = set()
-_bound: list[tuple[ModuleType, str, str]] = []
-
-
-def _bound_elsewhere() -> list[tuple[ModuleType, str, str]]:
-    """Return every global of a module that is one of the real clocks; each module is looked through once."""
-    names = {id(function): name for name, function in REAL.items()}
-    for module_name in [name for name in sys.modules if name not in _scanned]:
-        _scanned.add(module_name)
-        module: Any = sys.modules[module_name]
-        if isinstance(module, ModuleType) and not module_name.startswith(("chaos", "_pytest", "pluggy", "xdist")):
-            for name, value in list(vars(module).items()):
-                if id(value) in names and module is not time:
-                    _bound.append((module, name, names[id(value)]))
-    return _bound
+_NAMES = {id(function): name for name, function in REAL.items()}
+_bound = BoundNames(lambda value: _NAMES.get(id(value)), with_library=True)

@@ -4,7 +4,8 @@
   ``ThreadPoolExecutor``, …); what is replaced is what they are made of: locks, the start of a thread, its identity.
 * Names that count (``Thread-1``) count from the beginning in every world.
 * A lock that was made before the world was entered is a real one. Held by one simulated thread while another asks for
-  it, it would stop everything; so the locks of the standard library that may be are replaced meanwhile, too.
+  it, it would stop everything: those that are globals of the program's modules are replaced meanwhile, and so are names
+  bound by ``from threading import Lock``. One kept elsewhere (in a class, a default argument) is not found.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from chaos.sim.bound_names import BoundNames
 from chaos.sim.locks import SimLock, SimRLock, SimSimpleQueue
 from chaos.sim.seams import PatchingSeam
 from chaos.sim.strands import Strand
@@ -29,7 +31,19 @@ from chaos.sim.verdicts import NotSimulatedError
 if TYPE_CHECKING:
     from chaos.sim.kernel import SimKernel
 
+LOCKS: dict[str, Callable[[Any], Any]] = {"a lock": SimLock, "a reentrant lock": SimRLock}
 CPU_COUNT = 4  # Pools size themselves by it: it must not depend on the machine.
+
+
+def _kind_of(value: Any) -> str | None:
+    if value.__class__ in _REAL_LOCKS:
+        return _REAL_LOCKS[value.__class__]
+    return _REAL_MAKERS.get(id(value))
+
+
+_REAL_LOCKS = {type(threading.Lock()): "a lock", type(threading.RLock()): "a reentrant lock"}
+_REAL_MAKERS = {id(threading.Lock): "Lock", id(threading.RLock): "RLock", id(queue.SimpleQueue): "SimpleQueue"}
+_bound = BoundNames(_kind_of, with_library=False)
 
 
 class Threads(PatchingSeam):
@@ -79,6 +93,9 @@ class Threads(PatchingSeam):
         for owner, name in ((threading, "_CRLock"), (threading, "RLock"), (_thread, "RLock")):
             self.patches.wrap(owner, name, made_inside(SimRLock))
         self.patches.wrap(queue, "SimpleQueue", made_inside(SimSimpleQueue))
+        serve = {"Lock": threading.Lock, "RLock": threading.RLock, "SimpleQueue": queue.SimpleQueue}
+        for module, name, kind in _bound.found():
+            self.patches.set(module, name, serve[kind] if kind in serve else LOCKS[kind](kernel))
 
     def _patch_identity(self, kernel: SimKernel) -> None:
         def identity(real: Callable[[], int]) -> Callable[[], int]:
@@ -108,11 +125,10 @@ class Threads(PatchingSeam):
     def _excepthook(self, real: Callable[[Any], Any]) -> Callable[[Any], Any]:
         def report(args: Any) -> None:
             process = self._kernel.current if self._kernel.is_inside() else None
-            if process is not None:
-                if not process.is_alive:
-                    return  # It is being cleared away.
+            if process is None:
+                real(args)
+            elif process.is_alive:  # One that is being cleared away has nothing to say.
                 process.note_unhandled({"message": "Exception in thread", "exception": args.exc_value})
-            real(args)
 
         return report
 

@@ -59,7 +59,7 @@ async def threads_and_files(seen: list[object]) -> None:
             path = Path(f"file-{number}")
             path.write_text(str(number))
             path.rename(f"done-{number}")
-        time.sleep(0.01)  # noqa: TID251 - virtual, and what is tested
+        time.sleep(0.01)
         seen.append(f"written {number}")
 
     await asyncio.gather(*(asyncio.to_thread(write, number) for number in range(5)))

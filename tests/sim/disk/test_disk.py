@@ -161,7 +161,7 @@ def test_who_waits_for_a_lock_goes_on_when_it_is_free() -> None:
             fd = os.open(DATA / "lock", os.O_RDWR | os.O_CREAT)
             fcntl.flock(fd, fcntl.LOCK_EX)
             order.append(f"{name} begins")
-            time.sleep(1)  # noqa: TID251 - virtual time
+            time.sleep(1)
             order.append(f"{name} ends")
             os.close(fd)
 
@@ -213,7 +213,7 @@ def test_a_fault_ends_with_its_context_and_a_span_of_time_with_its_end() -> None
             said.append(_error_of((DATA / "f").touch))
         for _ in range(4):
             said.append(_error_of((DATA / "f").touch))
-            time.sleep(0.75)  # noqa: TID251 - virtual time
+            time.sleep(0.75)
         return said
 
     assert machine.run(program) == [[errno.ENOSPC, None, None, errno.EIO, None]]
@@ -345,7 +345,7 @@ def test_threads_take_turns_at_their_calls() -> None:
         lambda: Path("/tmp/somewhere").write_bytes(b"x"),
         lambda: os.stat("/etc/hostname"),
         lambda: os.listdir("/"),
-        lambda: os.rename("/etc/a", "/data/b"),  # noqa: TID251 - the seam's own test
+        lambda: os.rename("/etc/a", "/data/b"),
         (DATA / ".." / "etc").exists,
     ],
 )  # fmt: skip
