@@ -15,6 +15,7 @@ WORLDS = ("live",)
 MARKERS = (
     "proves(*ids): the test proves these properties, such as C1.6",
     'needs(*what): the test needs "ptrace", "faketime" or "linux"; elsewhere it is skipped, with the reason',
+    "simulated(seeds=100, seed=0, policy='portfolio', limit_s=86400): run the async test in simulated time, each seed",
     "deadline(seconds): how long the test may take before the service is asked where it stands (default: 50)",
 )
 
@@ -26,6 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--chaos-world", action="append", default=[], metavar="WORLD", help=f"worlds to use: {', '.join(WORLDS)}"
     )
+    group.addoption("--sim-seed", type=int, metavar="N", help="run simulated tests with this seed only")
     group.addoption("--chaos-seed", type=int, default=SEED, metavar="N", help="where the random streams begin")
     group.addoption(
         "--chaos-seeds", type=int, default=1, metavar="N", help="run each test with a world N times, seeded"
@@ -49,6 +51,28 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if count > 1 and "world" in metafunc.fixturenames:
         seeds = range(first, first + count)
         metafunc.parametrize("world", seeds, indirect=True, ids=[f"seed{seed}" for seed in seeds])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test that is marked ``simulated`` in simulated worlds, a seed after the other."""
+    marker = pyfuncitem.get_closest_marker("simulated")
+    if marker is None:
+        return None
+    from chaos.errors import UsageError
+    from chaos.sim.simulate import SimulationFailedError
+    from chaos.simulated_tests import replay_of, run_simulated
+
+    names = pyfuncitem._fixtureinfo.argnames  # noqa: SLF001 - as pytest's own plugins for async tests do
+    values = {name: pyfuncitem.funcargs[name] for name in names}
+    try:
+        run_simulated(pyfuncitem.obj, values, marker.kwargs, pyfuncitem.config.getoption("--sim-seed"))
+    except SimulationFailedError as failed:
+        failed.error.add_note(f"replay with: {replay_of(pyfuncitem.nodeid, failed)}  (policy {failed.policy})")
+        raise failed.error from None
+    except UsageError as error:
+        raise pytest.UsageError(f"{pyfuncitem.nodeid}: {error}") from error
+    return True
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -42,7 +42,7 @@ LAYERS = {
         {"subjects", "scenarios", "mutants"},
         {"plan", "catalogue", "profiles", "evidence", "shards", "baseline", "folding"},
         {"runner"},
-        {"shrink", "sweep", "determinism", "corpus"},
+        {"shrink", "sweep", "determinism", "corpus", "simulated_tests"},
         {"explore"},
         {"cli", "fixtures"},
         {"pytest_plugin"},
