@@ -7,7 +7,7 @@ from chaos.sim.choices import Script, SeededChoices
 from chaos.sim.clock import Clock, WallClock
 from chaos.sim.kernel import SimKernel
 from chaos.sim.process import SimProcess
-from chaos.sim.simulate import Ran, Setting, SimulationFailedError, open_kernel, run_seed, simulate
+from chaos.sim.simulate import Ran, Setting, SimulationFailedError, open_kernel, open_machine, run_seed, simulate
 from chaos.sim.verdicts import (
     DeadlockError,
     EscapeError,
@@ -34,6 +34,7 @@ __all__ = [
     "SimulationFailedError",
     "WallClock",
     "open_kernel",
+    "open_machine",
     "run_seed",
     "simulate",
 ]

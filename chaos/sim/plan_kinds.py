@@ -141,5 +141,3 @@ def find_kind(name: str) -> PlanKind:
     if name not in KINDS:
         raise UsageError(f"a planned fault ({', '.join(KINDS)})", repr(name), "name one of these")
     return KINDS[name]
-
-
