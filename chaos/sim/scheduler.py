@@ -16,6 +16,7 @@ import asyncio
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
@@ -69,6 +70,7 @@ class Scheduler:
         self._numbers = 0
         self._spinning_at = self._alarm = min(SPIN_STEPS, steps_max)
         self._names: dict[str, int] = {}
+        self._functions: dict[Any, int] = {}
         self._hub: greenlet | None = None
         self._carrier: greenlet | None = None
         self._spare: list[greenlet] = []
@@ -212,7 +214,12 @@ class Scheduler:
         callback(*arguments)
 
     def _named(self, callback: Any) -> int:
-        return self._line_number(name_of(callback))
+        if callback.__class__ is not FunctionType:
+            return self._line_number(name_of(callback))
+        number = self._functions.get(callback)
+        if number is None:
+            number = self._functions[callback] = self._line_number(name_of(callback))
+        return number
 
     def _line_number(self, name: str) -> int:
         number = self._names.get(name)
