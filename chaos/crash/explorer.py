@@ -28,12 +28,16 @@ DISTURBANCES = ("EIO", "cancel")
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How far to go: recoveries in all, seconds, crashes in a row, and what is enumerated at each point."""
+    """How far to go: recoveries in all, seconds, crashes in a row, and what is enumerated at each point.
+
+    ``stops_when_broken``: with the first broken node, only what the same run may leave is still looked at.
+    """
 
     recoveries: int = 200_000
     seconds: float = 600.0
     crashes: int = 1_000
     limits: Limits = field(default_factory=Limits)
+    stops_when_broken: bool = True
     is_disturbed: bool = False
 
 
@@ -108,7 +112,9 @@ class Explorer:
             for node in self._beginnings(machine):
                 todo.append(node)
                 while todo and not self._is_bound_hit(found, began, len(todo)):
-                    todo.extend(self._visit(machine, todo.popleft(), found))
+                    next_node = todo.popleft()
+                    if not self._is_enough(found, next_node):
+                        todo.extend(self._visit(machine, next_node, found))
         found.took_s = time.perf_counter() - began
         return found
 
@@ -152,6 +158,12 @@ class Explorer:
         found.points += states.points
         for words in states.bounds_hit:
             self._hit(found, words)
+
+    def _is_enough(self, found: Explored, node: Node) -> bool:
+        """Whether a broken node was found and this one is no sibling of it."""
+        if not found.broken or not self._bounds.stops_when_broken:
+            return False
+        return node.parent is not found.broken[0].node.parent or node.disturbance != found.broken[0].node.disturbance
 
     def _is_bound_hit(self, found: Explored, began: float, waiting: int) -> bool:
         if found.recoveries >= self._bounds.recoveries:

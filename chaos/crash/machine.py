@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -106,12 +107,16 @@ class Machine:
         return dict(self._story.wrong(end))
 
     def _driven(self, kernel: SimKernel, process: SimProcess) -> str:
-        """Let the process live to its end; return what kept it from it."""
+        """Let the process live to its end, its log unheard; return what kept it from it."""
+        disabled = logging.root.manager.disable
+        logging.disable(logging.CRITICAL)
         try:
             kernel.run(until_ns=kernel.now_ns + RUN_LIMIT_NS, stop_when=lambda: not process.is_alive)
         except SimulationError as error:
             process.kill()
             return str(error)
+        finally:
+            logging.disable(disabled)
         if process.is_alive:
             words = "; ".join(kernel.waiting())
             process.kill()

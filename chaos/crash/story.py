@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from chaos.storage import Contents
+from chaos.storage import MODELS, Contents
 
 if TYPE_CHECKING:
     from asyncio import Task
@@ -77,7 +77,8 @@ class CrashStory:
     """See the module. ``proves`` are the ids of its properties, the main one first.
 
     ``abstract`` makes the same of contents whose difference means nothing (who held a lock, say): without it an
-    exploration may not come to an end. ``start`` is what the folder holds at first.
+    exploration may not come to an end. ``start`` is what the folder holds at first. ``models`` are those under which
+    the enumeration is complete in reasonable time.
     """
 
     name: str
@@ -86,3 +87,4 @@ class CrashStory:
     wrong: Callable[[End], Wrong]
     abstract: Callable[[Contents], Contents] = as_it_is
     start: Contents = field(default_factory=dict)
+    models: tuple[str, ...] = tuple(MODELS)

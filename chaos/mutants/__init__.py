@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from chaos.mutants import h1_save_before_send, h2_pages, h3_pages
+from chaos.mutants import disk_order, h1_save_before_send, h2_pages, h3_pages
 from chaos.mutants.mutant import Mutant, mutant, mutant_named, planted
 
 __all__ = ["Mutant", "all_mutants", "find_mutant", "mutant", "planted"]
 
-_MODULES: tuple[object, ...] = (h1_save_before_send, h2_pages, h3_pages)
+_MODULES: tuple[object, ...] = (
+    disk_order,
+    h1_save_before_send,
+    h2_pages,
+    h3_pages,
+)
 
 
 def all_mutants() -> list[Mutant]:

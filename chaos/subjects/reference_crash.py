@@ -14,7 +14,7 @@ from typing import Any
 from chaos.crash.story import FOLDER, CrashStory, End, Outside, Wrong
 from chaos.errors import UsageError
 from chaos.sim.disk import syncfs
-from chaos.storage import Contents
+from chaos.storage import MODELS, Contents
 from pywats_reliability.config import ClientConfig
 from pywats_reliability.config.document import encoded
 from pywats_reliability.config_file import load_config, save_config
@@ -32,7 +32,7 @@ STAMPED = re.compile(r"\d{8}T\d{6}\.\d{6}Z_")
 ATTEMPTS = 2
 OLD, NEW = ClientConfig(station_name="OLD"), ClientConfig(station_name="NEW")
 FOLDERS: Contents = dict.fromkeys(("data", "data/failed", "data/pending", "data/quarantine", "data/sent"))
-Work = Callable[[ReportStore, Outside, "Reports"], Awaitable[None]]
+Work = Callable[[ReportStore, Outside, "Reports"], Awaitable[Wrong | None]]
 
 
 def report_of(number: int, *, serial: str = "") -> Report:
@@ -119,11 +119,11 @@ class StoreStory:
                 return {"did not open": str(error)}
             try:
                 missing = await _missing(store, outside, self.reports)
-                await self.work(store, outside, self.reports)
+                broken = await self.work(store, outside, self.reports)
                 pending = store.counts.pending
             finally:
                 await store.close()
-            return {"missing": missing, "pending": pending}
+            return {"missing": missing, "pending": pending, "broken": broken or {}}
 
         return main
 
@@ -133,9 +133,12 @@ class StoreStory:
         found: dict[str, str] = {}
         kept = [name for folder in KEEPING for name in names_in(contents, folder, self.reports)]
         for name in end.outside.all_seen("accepted"):
-            if name not in kept:
+            if name not in kept and not end.outside.has_seen("delivered", name):
                 words = f"report {name} was accepted and is in no folder, whole"
                 found |= {"H1.1": words, "C1.6": words}
+        for path, body in records_in(contents, "pending").items():
+            if self.reports.named(body) not in self.reports.by_name:
+                found["C1.6"] = f"pending/{path} looks like a record and holds {len(body)} bytes that are none"
         if torn := [path for path in contents if path.startswith("data/quarantine/") and "Z_" in path]:
             found["C1.6"] = f"a record of ours was quarantined, as it was not whole: {torn[0]}"
         for missing in result.get("missing", ()):
@@ -143,7 +146,7 @@ class StoreStory:
         listed = len(records_in(contents, "pending"))
         if "pending" in result and result["pending"] != listed:
             found["H5.4"] = f"the count of what is pending says {result['pending']}, the folder has {listed}"
-        return {**found, **self.judge(end, self.reports)}
+        return {**found, **result.get("broken", {}), **self.judge(end, self.reports)}
 
 
 async def _missing(store: ReportStore, outside: Outside, reports: Reports) -> list[str]:
@@ -194,12 +197,15 @@ def sent_once(end: End, reports: Reports) -> Wrong:
     return {}
 
 
-async def retry_and_fail(store: ReportStore, outside: Outside, reports: Reports) -> None:
-    """Hand over, fail twice, give up, queue again by hand, send."""
+async def retry_and_fail(store: ReportStore, outside: Outside, reports: Reports) -> Wrong | None:
+    """Hand over, fail twice, give up, queue again by hand; every attempt that was told must still be known."""
     await accept_all(store, outside, reports)
+    told = len(outside.all_seen("attempt"))
     try:
         while not outside.has_seen("failed") and (record := store.take()):
             attempts = (await store.history(record)).attempts
+            if attempts < told:
+                return {"C1.6": f"{told} attempts were told, the next start knows {attempts}"}
             while attempts < ATTEMPTS:
                 attempts = await store.record_attempt(record, "500")
                 outside.say("attempt", str(attempts))
@@ -210,7 +216,8 @@ async def retry_and_fail(store: ReportStore, outside: Outside, reports: Reports)
                 await store.retry_failed(record.report_id)
             outside.say("retried")
     except (ReliabilityError, QueueCriticalError):
-        return
+        return None
+    return None
 
 
 def story_is_kept(end: End, reports: Reports) -> Wrong:
@@ -271,7 +278,7 @@ def nothing_deleted(end: End, _reports: Reports) -> Wrong:
     return {"C1.6": f"{gone[0]} is nowhere any more"} if gone else {}
 
 
-FOREIGN: Contents = {**FOLDERS, "data/pending/notes.txt": b"somebody's notes", "data/pending/torn.json": b'{"id": "00'}
+FOREIGN: Contents = {**FOLDERS, "data/pending/torn.json": b'{"id": "00'}
 
 
 def save_settings(outside: Outside) -> Callable[[], Any]:
@@ -297,8 +304,14 @@ def settings_whole(end: End) -> Wrong:
     return {}
 
 
-def _story(name: str, proves: tuple[str, ...], how: StoreStory, start: Contents = FOLDERS) -> CrashStory:
-    return CrashStory(name, proves, how.program, how.wrong, abstracted, start)
+def _story(
+    name: str,
+    proves: tuple[str, ...],
+    how: StoreStory,
+    start: Contents = FOLDERS,
+    models: tuple[str, ...] = tuple(MODELS),
+) -> CrashStory:
+    return CrashStory(name, proves, how.program, how.wrong, abstracted, start, models)
 
 
 def _reports(count: int) -> Reports:
@@ -306,15 +319,17 @@ def _reports(count: int) -> Reports:
 
 
 TWINS = Reports({"one": report_of(1, serial="A"), "other": report_of(1, serial="B")})
+ACCEPTING = ("H1.1", "C1.6", "H5.4")
+JOURNALED = tuple(name for name, model in MODELS.items() if model.is_journaled)
 SENDING = ("C1.6", "H1.2", "H1.5", "H1.1", "H5.4")
 STORIES = {
     story.name: story
     for story in (
-        _story("first_start", ("H1.1", "C1.6", "H5.4"), StoreStory(_reports(1), accept_all), {}),
-        _story("accept_one", ("H1.1", "C1.6", "H5.4"), StoreStory(_reports(1), accept_all)),
-        _story("accept_two", ("H1.1", "C1.6", "H5.4"), StoreStory(_reports(2), accept_all)),
-        _story("accept_three", ("H1.1", "C1.6", "H5.4"), StoreStory(_reports(3), accept_all)),
-        _story("accept_five_with_syncfs", ("H1.1", "C1.6", "H5.4"), StoreStory(_reports(5), accept_all)),
+        _story("first_start", ACCEPTING, StoreStory(_reports(1), accept_all), {}),
+        _story("accept_one", ACCEPTING, StoreStory(_reports(1), accept_all)),
+        _story("accept_two", ACCEPTING, StoreStory(_reports(2), accept_all)),
+        _story("accept_three", ACCEPTING, StoreStory(_reports(3), accept_all)),
+        _story("accept_four_with_syncfs", ACCEPTING, StoreStory(_reports(4), accept_all), models=JOURNALED),
         _story("accept_twins", ("H1.15", "H1.1", "C1.6"), StoreStory(TWINS, accept_all)),
         _story(
             "send_one",
