@@ -26,12 +26,16 @@ Fact = tuple[str, str]
 
 
 class Outside:
-    """What the outside has seen up to now, in this run and in those before the crash."""
+    """What the outside has seen up to now, in this run and in those before the crash.
+
+    ``met_trouble``: an error was told in this run, so that not everything need have been done at its end.
+    """
 
     def __init__(self, seen: frozenset[Fact], disk: SimDisk) -> None:
         self.before, self._disk = seen, disk
         self.seen: list[Fact] = sorted(seen)
         self.tasks: list[Task[Any]] = []
+        self.met_trouble = False
 
     def say(self, what: str, of: str = "") -> None:
         """Let the outside see something, here and now: a point of crash like an operation."""
@@ -45,6 +49,10 @@ class Outside:
     def all_seen(self, what: str) -> list[str]:
         """Return of what it has seen that, in order of name, each once."""
         return sorted({of for name, of in self.seen if name == what})
+
+    def was_refused(self) -> None:
+        """Note that the program was told of an error."""
+        self.met_trouble = True
 
     def may_be_cancelled(self, task: Task[Any]) -> None:
         """Let a disturbed run cancel this task at any operation."""

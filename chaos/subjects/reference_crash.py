@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,11 @@ from pywats_reliability.config import ClientConfig
 from pywats_reliability.config.document import encoded
 from pywats_reliability.config_file import load_config, save_config
 from pywats_reliability.disk import Disk
-from pywats_reliability.errors import DiskError, QueueCriticalError, ReliabilityError
+from pywats_reliability.errors import ConfigFileError, DiskError, ReliabilityError
 from pywats_reliability.ports import SystemClock
 from pywats_reliability.report import Report, parse_report
 from pywats_reliability.store import ReportStore, StoreLimits
+from pywats_reliability.store.names import Record
 
 DATA = Path(FOLDER) / "data"
 CONFIG = Path(FOLDER) / "config.json"
@@ -113,17 +115,20 @@ class StoreStory:
 
         async def main() -> dict[str, Any]:
             store = ReportStore(DATA, disk=Disk(syncfs=syncfs), clock=SystemClock(), limits=self.limits)
+            found: dict[str, Any] = {}
             try:
                 await store.open()
-            except DiskError as error:
-                return {"did not open": str(error)}
-            try:
-                missing = await _missing(store, outside, self.reports)
-                broken = await self.work(store, outside, self.reports)
-                pending = store.counts.pending
+                found["missing"] = await _missing(store, outside, self.reports)
+                found["broken"] = await self.work(store, outside, self.reports)
+                if outside.met_trouble:
+                    await store.scan()  # What the service does every half minute, and what mends its counts.
+                found["pending"] = store.counts.pending
+            except DiskError:
+                outside.was_refused()
             finally:
-                await store.close()
-            return {"missing": missing, "pending": pending, "broken": broken or {}}
+                with suppress(DiskError):
+                    await store.close()
+            return found
 
         return main
 
@@ -146,7 +151,7 @@ class StoreStory:
         listed = len(records_in(contents, "pending"))
         if "pending" in result and result["pending"] != listed:
             found["H5.4"] = f"the count of what is pending says {result['pending']}, the folder has {listed}"
-        return {**found, **result.get("broken", {}), **self.judge(end, self.reports)}
+        return {**found, **(result.get("broken") or {}), **self.judge(end, self.reports)}
 
 
 async def _missing(store: ReportStore, outside: Outside, reports: Reports) -> list[str]:
@@ -165,7 +170,8 @@ async def accept_all(store: ReportStore, outside: Outside, reports: Reports) -> 
         try:
             await store.accept(report)
         except ReliabilityError:
-            return  # It was told that nothing is kept; it may try again after the next start.
+            outside.was_refused()  # Nothing is kept, it was told; it may try again after the next start.
+            return
         outside.say("accepted", name)
 
     async with asyncio.TaskGroup() as group:
@@ -184,6 +190,8 @@ async def accept_and_send(store: ReportStore, outside: Outside, reports: Reports
             outside.say("delivered", name)
             await store.mark_sent(record)
         except ReliabilityError:
+            outside.was_refused()
+            store.release(record)
             return
 
 
@@ -192,6 +200,8 @@ def sent_once(end: End, reports: Reports) -> Wrong:
     delivered = end.outside.all_seen("delivered")
     if strange := [name for name in delivered if name not in reports.by_name]:
         return {"H1.5": f"something else than the accepted reports was delivered: {strange[0]}"}
+    if end.outside.met_trouble:
+        return {}
     if lost := [name for name in end.outside.all_seen("accepted") if name not in delivered]:
         return {"C1.6": f"report {lost[0]} was accepted and never delivered"}
     return {}
@@ -200,24 +210,44 @@ def sent_once(end: End, reports: Reports) -> Wrong:
 async def retry_and_fail(store: ReportStore, outside: Outside, reports: Reports) -> Wrong | None:
     """Hand over, fail twice, give up, queue again by hand; every attempt that was told must still be known."""
     await accept_all(store, outside, reports)
-    told = len(outside.all_seen("attempt"))
+    if lost := await _lost_attempts(store, outside):
+        return {"C1.6": lost}
     try:
         while not outside.has_seen("failed") and (record := store.take()):
-            attempts = (await store.history(record)).attempts
-            if attempts < told:
-                return {"C1.6": f"{told} attempts were told, the next start knows {attempts}"}
-            while attempts < ATTEMPTS:
-                attempts = await store.record_attempt(record, "500")
-                outside.say("attempt", str(attempts))
-            await store.mark_failed(record, "given up")
-            outside.say("failed")
+            await _give_up(store, outside, record)
         if outside.has_seen("failed") and not outside.has_seen("retried"):
+            outside.say("retrying")  # From here on, the attempts begin anew.
             for record in await store.list_records("failed"):
                 await store.retry_failed(record.report_id)
             outside.say("retried")
-    except (ReliabilityError, QueueCriticalError):
-        return None
+    except ReliabilityError:
+        outside.was_refused()
     return None
+
+
+async def _give_up(store: ReportStore, outside: Outside, record: Record) -> None:
+    """Fail to send a record twice and give it up; an error lets it wait again, as the service does."""
+    try:
+        attempts = (await store.history(record)).attempts
+        while attempts < ATTEMPTS:
+            attempts = await store.record_attempt(record, "500")
+            outside.say("attempt", str(attempts))
+        await store.mark_failed(record, "given up")
+        outside.say("failed")
+    except ReliabilityError:
+        store.release(record)
+        raise
+
+
+async def _lost_attempts(store: ReportStore, outside: Outside) -> str:
+    """Return what is wrong with the attempts that were told: some record of the report must know them."""
+    told, known = len(outside.all_seen("attempt")), 0
+    if outside.has_seen("retrying"):
+        return ""
+    for folder in ("pending", "failed"):
+        for record in await store.list_records(folder):
+            known = max(known, (await store.history(record, folder)).attempts)
+    return f"{told} attempts were told, the next start knows {known}" if known < told else ""
 
 
 def story_is_kept(end: End, reports: Reports) -> Wrong:
@@ -251,6 +281,7 @@ async def evict(store: ReportStore, outside: Outside, reports: Reports) -> None:
                 outside.say("evicted")
             await store.accept(report)
         except ReliabilityError:
+            outside.was_refused()
             return
         outside.say("accepted", name)
 
@@ -285,11 +316,18 @@ def save_settings(outside: Outside) -> Callable[[], Any]:
     """Return a program that saves new settings over old ones."""
 
     def main() -> str:
-        found: str = load_config(CONFIG).station_name
+        try:
+            found: str = load_config(CONFIG).station_name
+        except ConfigFileError as error:
+            if isinstance(error.__cause__, OSError):
+                outside.was_refused()
+                return ""
+            raise
         if not outside.has_seen("saved"):
             try:
                 save_config(CONFIG, NEW, disk=Disk(syncfs=syncfs))
-            except DiskError:
+            except ReliabilityError:
+                outside.was_refused()
                 return found
             outside.say("saved")
         return found
@@ -299,7 +337,7 @@ def save_settings(outside: Outside) -> Callable[[], Any]:
 
 def settings_whole(end: End) -> Wrong:
     """Return what is wrong with the settings: they must be the old or the new ones; the new ones once saved."""
-    if ("saved", "") in end.outside.before and end.result != NEW.station_name:
+    if ("saved", "") in end.outside.before and not end.outside.met_trouble and end.result != NEW.station_name:
         return {"C1.10": f"the settings were saved, and the next start finds those of {end.result!r}"}
     return {}
 

@@ -178,7 +178,8 @@ class MovePlan:
                     move.error = error
                     continue
                 move.was_gone = True
-            self._remove_sidecar(move)
+            if not move.must_be_durable:
+                self._remove_sidecar(move)
 
     def _remove_sidecar(self, move: Move) -> None:
         if move.remove is None:
@@ -197,3 +198,6 @@ class MovePlan:
                 log.warning("moved, but a power loss may undo it: %s", error)
                 for move in batch:
                     move.error = move.error or error
+        for move in batch:  # Not before: a power loss may undo the move, and the record needs its sidecar then.
+            if move.must_be_durable and not move.error:
+                self._remove_sidecar(move)
