@@ -17,6 +17,7 @@ from rich.console import Console
 from chaos.catalogue import catalogue
 from chaos.cli.completion_command import completion
 from chaos.cli.crash_command import crash_command
+from chaos.cli.crash_state_command import crash_state_command
 from chaos.cli.doctor_command import doctor
 from chaos.cli.explain_command import explain
 from chaos.cli.explore_command import explore_command
@@ -95,6 +96,7 @@ for command in (
     replay_command,
     mutants_command,
     crash_command,
+    crash_state_command,
     record_command,
     proxy_command,
     doctor,

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from chaos.explore import Pool, Search, SimulationPlayer
+from chaos.explore import CrashPlayer, Pool, Search, SimulationPlayer
 from chaos.live.world import open_live_world
 from chaos.protocols import OpenWorld, Subject, WorldKind
 from chaos.runner import Player
@@ -35,5 +35,8 @@ class Worlds:
 def worlds_for(subject: Subject, seeds: int) -> Worlds:
     """Return the worlds for a subject; a simulated run plays ``seeds`` seeds, on every core. Close them in the end."""
     pool = Pool(os.cpu_count() or 1)
-    players: dict[WorldKind, Player] = {WorldKind.SIMULATION: SimulationPlayer(pool, subject.name, Search(seeds))}
+    players: dict[WorldKind, Player] = {
+        WorldKind.SIMULATION: SimulationPlayer(pool, subject.name, Search(seeds)),
+        WorldKind.CRASH: CrashPlayer(pool, subject.name),
+    }
     return Worlds({WorldKind.LIVE: functools.partial(open_live_world, subject)}, players, pool)

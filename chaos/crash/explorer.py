@@ -43,7 +43,10 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A folder to start on, for an outside that has seen something; ``state`` of ``parent``'s run made it."""
+    """A folder to start on, for an outside that has seen something; ``state`` of ``parent``'s run made it.
+
+    ``number``: of that state, in the order in which the run's states are enumerated.
+    """
 
     contents: Contents
     seen: frozenset[Fact]
@@ -51,6 +54,13 @@ class Node:
     parent: Node | None = None
     state: CrashState | None = None
     disturbance: Disturbance = UNDISTURBED
+    number: int = 0
+
+    @property
+    def way(self) -> list[Node]:
+        """Return the nodes that lead here, the first crash first."""
+        above = self.parent.way if self.parent is not None else []
+        return [*above, self] if self.state is not None else above
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +158,13 @@ class Explorer:
     def _after_crash(self, node: Node, ran: Ran, found: Explored) -> Iterator[Node]:
         states = CrashStates(ran.log, self._model, ran.start, self._bounds.limits)
         seen_at = _seen_after(node.seen, ran)
-        for state in states:
+        for number, state in enumerate(states):
             found.states += 1
             seen = seen_at[state.visible]
             key = (contents_key(self._story.abstract(state.contents)), seen)
             if key not in self._known:
                 self._known.add(key)
-                yield Node(state.contents, seen, node.depth + 1, node, state)
+                yield Node(state.contents, seen, node.depth + 1, node, state, number=number)
         found.points += states.points
         for words in states.bounds_hit:
             self._hit(found, words)

@@ -86,7 +86,8 @@ class CrashStory:
 
     ``abstract`` makes the same of contents whose difference means nothing (who held a lock, say): without it an
     exploration may not come to an end. ``start`` is what the folder holds at first. ``models`` are those under which
-    the enumeration is complete in reasonable time.
+    the enumeration is complete in reasonable time. ``is_disturbed``: also with an error, or a cancellation, at each
+    change of the disk.
     """
 
     name: str
@@ -96,3 +97,4 @@ class CrashStory:
     abstract: Callable[[Contents], Contents] = as_it_is
     start: Contents = field(default_factory=dict)
     models: tuple[str, ...] = tuple(MODELS)
+    is_disturbed: bool = False

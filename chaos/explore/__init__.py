@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from chaos.explore.crash_player import CrashPlayer
 from chaos.explore.hunt import Caught, Hunt
 from chaos.explore.order import Order, Tally
 from chaos.explore.player import Search, SimulationPlayer
 from chaos.explore.pool import Pool
 
-__all__ = ["Caught", "Hunt", "Order", "Pool", "Search", "SimulationPlayer", "Tally"]
+__all__ = ["Caught", "CrashPlayer", "Hunt", "Order", "Pool", "Search", "SimulationPlayer", "Tally"]

@@ -11,6 +11,7 @@ from chaos.scenarios import (
     c1_shutdown,
     c2_background_tasks,
     c2_truth,
+    crash_states,
     h1_disk,
     h1_network,
     h1_save_before_send,
@@ -49,6 +50,7 @@ _MODULES = (
     h5_live,
     h6_ipc,
     h6_hostile,
+    crash_states,
 )
 
 

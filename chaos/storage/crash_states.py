@@ -66,8 +66,16 @@ class CrashStates:
     """The states of one log under one model: iterate over it once; the counts are complete when that has ended."""
 
     def __init__(
-        self, log: Sequence[Entry], model: Persistence, start: Tree | None = None, limits: Limits | None = None
+        self,
+        log: Sequence[Entry],
+        model: Persistence,
+        start: Tree | None = None,
+        limits: Limits | None = None,
+        *,
+        every_reason: bool = False,
     ) -> None:
+        """``every_reason``: yield the same contents once for each way that they came about (for the shortest)."""
+        self._every_reason = every_reason
         self.log, self.model, self.limits = log, model, limits or Limits()
         self._start = start or Tree()
         self.points = self.pruned = self.duplicates = self.count = 0
@@ -109,7 +117,7 @@ class CrashStates:
             for contents, lost in self._contents(cache, names, room, point):
                 room -= 1
                 key = contents_key(contents)
-                if seen.is_new(key):
+                if seen.is_new(key) or self._every_reason:
                     self.count += 1
                     earliest = self._earliest(point, lost)
                     told = tuple(sorted((loss for loss in lost if loss.index < earliest), key=lambda loss: loss.index))

@@ -6,13 +6,22 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from chaos.crash.story import CrashStory
 from chaos.errors import UsageError
 from chaos.protocols import Subject
 from chaos.sim.subject import SimulatedSubject
 from chaos.subjects.reference import ReferenceSubject
+from chaos.subjects.reference_crash import crash_story
 from chaos.subjects.reference_simulated import SimulatedReference
 
-__all__ = ["find_simulated", "find_subject"]
+__all__ = ["find_crash_story", "find_simulated", "find_subject"]
+
+
+def find_crash_story(subject: str, name: str) -> CrashStory:
+    """Return a subject's story of that name. Raises ``UsageError``."""
+    if subject != "reference":
+        raise UsageError("a subject with stories to crash", repr(subject), "there is one so far: reference")
+    return crash_story(name)
 
 
 def find_subject(name: str) -> Subject:

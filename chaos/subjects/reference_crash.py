@@ -349,7 +349,7 @@ def _story(
     start: Contents = FOLDERS,
     models: tuple[str, ...] = tuple(MODELS),
 ) -> CrashStory:
-    return CrashStory(name, proves, how.program, how.wrong, abstracted, start, models)
+    return CrashStory(name, proves, how.program, how.wrong, abstracted, start, models, name in DISTURBED)
 
 
 def _reports(count: int) -> Reports:
@@ -358,6 +358,7 @@ def _reports(count: int) -> Reports:
 
 TWINS = Reports({"one": report_of(1, serial="A"), "other": report_of(1, serial="B")})
 ACCEPTING = ("H1.1", "C1.6", "H5.4")
+DISTURBED = ("accept_one", "send_one", "retry_and_fail", "evict")
 JOURNALED = tuple(name for name, model in MODELS.items() if model.is_journaled)
 SENDING = ("C1.6", "H1.2", "H1.5", "H1.1", "H5.4")
 STORIES = {
@@ -388,6 +389,7 @@ STORIES = {
             save_settings,
             settings_whole,
             start={"config.json": encoded(OLD.to_dict())},
+            is_disturbed=True,
         ),
     )
 }
