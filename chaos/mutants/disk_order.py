@@ -64,12 +64,12 @@ def record_rewritten_in_place(service: Replacements) -> None:
 def deleted_before_the_answer(service: Replacements) -> None:
     """Removes the record as soon as it was read for sending: "the server will have it in a moment"."""
 
-    def read_and_remove(honest: Any, store: Any, record: Any) -> Any:
-        body = honest(store, record)
+    async def read_and_remove(honest: Any, store: Any, record: Any) -> Any:
+        body = await honest(store, record)
         os.unlink(store._folders.pending / record.name)
         return body
 
-    service.wrap("pywats_reliability.store.report_store:ReportStore._read", read_and_remove)
+    service.wrap("pywats_reliability.store.report_store:ReportStore.read", read_and_remove)
 
 
 @mutant("H1.1", subtle=POWER)

@@ -1,0 +1,74 @@
+"""The reference service's stories: the honest service holds in every crash state, and each mistake is found."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from chaos.crash.explorer import Bounds, Explorer
+from chaos.crash.found import counterexample
+from chaos.explore.crash_player import explore_story, result_of
+from chaos.mutants import all_mutants, disk_order, find_mutant, planted
+from chaos.mutants.mutant import Mutant
+from chaos.plan import Run, find_scenario
+from chaos.protocols import WorldKind
+from chaos.scenarios import all_scenarios
+from chaos.seed import Seed
+from chaos.storage import EXT4_ORDERED, POSIX, XFS
+from chaos.subjects import find_crash_story
+from chaos.subjects.reference_crash import STORIES
+from chaos.verdict import Verdict
+
+MISTAKES = [thing for thing in vars(disk_order).values() if isinstance(thing, Mutant)]
+FOUND_BY = {"settings_saved_in_place": "save_settings", "deleted_before_the_answer": "send_one"}
+FOUND_BY |= {"attempts_written_in_place": "retry_and_fail"}
+
+
+@pytest.mark.parametrize("story", ["first_start", "accept_two", "accept_twins", "send_one", "save_settings"])
+@pytest.mark.parametrize("model", [POSIX, XFS], ids=str)
+def test_the_honest_service_holds(story: str, model: object) -> None:
+    told = find_crash_story("reference", story)
+    explored = Explorer(told, model).explore()  # type: ignore[arg-type] # A parameter of pytest.
+    assert {explored.verdict(property_id) for property_id in told.proves} == {Verdict.HELD}
+
+
+def test_the_honest_service_holds_when_a_call_fails_or_is_cancelled() -> None:
+    told = find_crash_story("reference", "accept_one")
+    explored = Explorer(told, EXT4_ORDERED, Bounds(is_disturbed=True)).explore()
+    assert explored.verdict("H1.1") is Verdict.HELD
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
+@pytest.mark.parametrize("model", [POSIX, EXT4_ORDERED], ids=str)
+def test_every_mistake_is_found_by_its_property_with_one_crash_and_at_most_one_loss(
+    mistake: Mutant, model: object
+) -> None:
+    story = find_crash_story("reference", FOUND_BY.get(mistake.name.partition("/")[2], "accept_one"))
+    with planted(mistake):
+        explored = Explorer(story, model).explore()  # type: ignore[arg-type] # A parameter of pytest.
+        smallest = counterexample(story, explored)
+    assert explored.verdict(mistake.property_id) is Verdict.BROKEN
+    assert smallest is not None
+    assert (smallest.node.depth, smallest.lost) <= (1, 1)
+
+
+def test_the_mistakes_are_among_the_mutants_and_every_story_is_a_scenario() -> None:
+    assert set(MISTAKES) <= set(all_mutants())
+    scenarios = {s.name.rpartition("/")[2]: s for s in all_scenarios() if WorldKind.CRASH in s.worlds}
+    assert {name: scenario.proves for name, scenario in scenarios.items()} == {
+        s.name: s.proves for s in STORIES.values()
+    }
+
+
+def test_a_run_says_for_each_property_what_was_explored_and_how_to_see_a_broken_state_again() -> None:
+    run = Run(find_scenario(all_scenarios(), "accept_one"), WorldKind.CRASH, Seed(1))
+    honest = explore_story("reference", "accept_one", "ext4-ordered")
+    mistaken = explore_story("reference", "accept_one", "posix", find_mutant("no_folder_is_synced").name)
+    held, broken = result_of(run, [honest], 0.1), result_of(run, [honest, mistaken], 0.1)
+    assert (held.verdict, broken.verdict) == (Verdict.HELD, Verdict.BROKEN)
+    assert "none left out" in held.findings[0].found
+    assert held.facts["crash states"] == honest.states
+    assert broken.replay == f"pywats-chaos crash-state accept_one --model posix --way {mistaken.way}"
+    assert "LOST  rename" in broken.trace
+    assert asyncio.iscoroutinefunction(run.scenario.play)
