@@ -41,6 +41,7 @@ class Mounts:
 
     def __init__(self) -> None:
         self.volumes: dict[str, Volume] = {}
+        self._inside: list[tuple[str, str]] = []
 
     def add(self, path: str, volume: Volume) -> None:
         """Mount ``volume`` at the absolute ``path``, which lies neither in nor above another."""
@@ -48,6 +49,7 @@ class Mounts:
         path = os.path.normpath(path)
         assert not any(_holds(path, other) or _holds(other, path) for other in self.volumes), "mounts do not nest"
         self.volumes[path] = volume
+        self._inside.append((path, f"{path.rstrip('/')}/"))
 
     @property
     def home(self) -> str:
@@ -60,7 +62,10 @@ class Mounts:
             return self.home
         if path.startswith("//"):
             path = "/" + path.lstrip("/")
-        return next((mount for mount in self.volumes if _holds(mount, path)), None)
+        for mount, inside in self._inside:
+            if path.startswith(inside) or path == mount:
+                return mount
+        return None
 
     def is_above(self, path: str) -> bool:
         """Whether ``path`` is a folder that leads to a mounted one."""
