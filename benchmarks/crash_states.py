@@ -81,7 +81,7 @@ def main() -> None:
         found, took_s = explored(story, model)
         assert not found.bounds_hit, found.bounds_hit
         print(
-            f"explore {story} under {model}: {found.states:,} states, {found.recoveries:,} recoveries in {took_s:.2f} s:"
+            f"explore {story} under {model}: {found.states:,} states, {found.recoveries:,} recoveries, {took_s:.2f} s:"
             f" {found.states / took_s:,.0f} states/s (target 500), {found.recoveries / took_s:,.0f} recoveries/s"
         )
     found, took_s = explored("send_two", POSIX)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 import time
 import zlib
 from typing import Any
@@ -20,6 +21,7 @@ from chaos.sim.disk.scanning import FoundEntry, ScanDir
 from chaos.sim.disk.volume import Volume
 
 O_TMPFILE = getattr(os, "O_TMPFILE", 0) & ~os.O_DIRECTORY
+UTIME_NAMES_ITS_FILE = sys.version_info >= (3, 13)
 Path = Any
 """Text, bytes or an ``os.PathLike``; many calls take a descriptor as well."""
 
@@ -248,7 +250,7 @@ class PathCalls:
             self._enter("utime", path, dir_fd)
             found = self._find(path, follow=follow_symlinks, dir_fd=dir_fd).inode
             if found is None:
-                raise failed(errno.ENOENT)  # Python's utime names no file.
+                raise failed(errno.ENOENT, path if UTIME_NAMES_ITS_FILE else None)
             inode = found
         now = time.time_ns()
         if ns is None:
