@@ -1,6 +1,6 @@
 """Verdicts on software that nobody here wrote, by enumeration and by real power cuts, side by side.
 
-    python benchmarks/crash_verdicts.py [CUTS]        installs the queues into a temporary folder; cuts need root
+    python benchmarks/crash_verdicts.py [CUTS [NAME]]        installs the queues into a temporary folder; cuts need root
 
 A program puts items, one after the other, and says so after each. The promise that is checked: what was said to be put
 is there after a crash, and the store opens. *Enumerated* is the verdict under each model; *real* is how many cuts of a
@@ -176,18 +176,18 @@ def really_cut(name: str, site: str, cuts: int, draw: random.Random) -> str:
     return f"{broken}/{cuts} broken"
 
 
-def main(cuts: int = 25) -> None:
+def main(cuts: str = "25", chosen: str = "") -> None:
     draw = random.Random(1)
     sys.unraisablehook = lambda _hint: None  # Stores that could not open complain again when they are collected.
     with tempfile.TemporaryDirectory() as site:
         pip = (sys.executable, "-m", "pip", "install", "-q", "--target", site, *PACKAGES)
         subprocess.run(pip, check=True)
         sys.path.append(site)
-        for name in STORES:
+        for name in (name for name in STORES if chosen in name):
             recording = recorded(name, site)
             words = [f"{model}: {enumerated(recording, name, model)}" for model in (POSIX, EXT4_ORDERED)]
             try:
-                words.append(f"real ext4: {really_cut(name, site, cuts, draw)}")
+                words.append(f"real ext4: {really_cut(name, site, int(cuts), draw)}")
             except NotAvailableError as error:
                 words.append(str(error))
             print(f"{name:<30} " + "; ".join(words), file=sys.stderr, flush=True)
@@ -195,4 +195,4 @@ def main(cuts: int = 25) -> None:
 
 if __name__ == "__main__":
     sys.modules["crash_verdicts"] = sys.modules["__main__"]
-    main(*map(int, sys.argv[1:]))
+    main(*sys.argv[1:])

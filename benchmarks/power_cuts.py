@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 import sys
+import textwrap
 import time
 from collections import Counter
 from pathlib import Path
@@ -21,7 +22,42 @@ from chaos.storage.tree import contents_key, difference
 
 TESTS = Path(__file__).parents[1] / "tests" / "crash" / "recorder"
 PYTHON = (sys.executable, "-S", "-I")
+# Small programs for the rules that the writer and sqlite3 do not touch: appending, cutting short, replacing by rename.
+INLINE = {
+    "appends, some synced": """
+        log = os.open(f"{folder}/log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        for number in range(12):
+            os.write(log, b"line %d " % number * 12)
+            if number % 3 == 2: os.fsync(log)
+            say(number)
+    """,
+    "rewritten in place": """
+        for number in range(6):
+            config = os.open(f"{folder}/config", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            os.write(config, b"setting %d " % number * (number + 5))
+            if number % 2: os.fsync(config)
+            os.close(config); say(number)
+    """,
+    "replaced by rename, not synced": """
+        for number in range(8):
+            config = os.open(f"{folder}/config.tmp", os.O_WRONLY | os.O_CREAT)
+            os.write(config, b"setting %d " % number * 40); os.close(config)
+            os.rename(f"{folder}/config.tmp", f"{folder}/config"); say(number)
+            if number % 3 == 2: os.sync()
+    """,
+    "folders, links and removals": """
+        for number in range(6):
+            os.mkdir(f"{folder}/d{number}")
+            file = os.open(f"{folder}/d{number}/f", os.O_WRONLY | os.O_CREAT); os.write(file, b"x" * 300)
+            os.link(f"{folder}/d{number}/f", f"{folder}/l{number}")
+            if number % 2: os.fsync(file)
+            os.close(file); os.symlink("d0", f"{folder}/s{number}"); say(number)
+            if number > 2: os.unlink(f"{folder}/l{number - 2}"); os.rename(f"{folder}/d{number}", f"{folder}/e{number}")
+    """,
+}
+HEAD = "import os, sys\nfolder = sys.argv[1]\ndef say(number): os.write(1, b'done %d\\n' % number)\n"
 SUBJECTS = {
+    **{name: (*PYTHON, "-c", HEAD + textwrap.dedent(program), "{dir}") for name, program in INLINE.items()},
     **{
         f"writer, {fault}": (*PYTHON, str(TESTS / "spool_writer.py"), "{dir}", fault, "5")
         for fault in ("none", "no file sync", "no folder sync", "in place", "said too early")
