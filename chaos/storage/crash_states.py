@@ -138,7 +138,12 @@ class CrashStates:
         for path, node, _ in found:
             if node in cache.data:
                 varying.setdefault(node, []).append(path)
-        choices = [file_outcomes(cache, node, names) for node in varying]
+        choices = []
+        for node in varying:
+            outcomes, is_cut = file_outcomes(cache, node, names, self.limits.states_per_point)
+            choices.append(outcomes)
+            if is_cut:
+                self._hit(point, f"more outcomes of {varying[node][0]} than can be held")
         combined: Iterator[tuple[FileOutcome, ...]] = product(*choices)
         if prod(map(len, choices)) > room:
             self._hit(point, f"more than {self.limits.states_per_point} states")

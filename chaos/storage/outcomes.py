@@ -19,6 +19,8 @@ from chaos.storage.tree import Names, Symlink, Tree, changed, walk
 
 T = TypeVar("T")
 EVERYTHING = 1 << 62
+OUTCOME_BYTES_MAX = 64 << 20
+FEW = 16  # However large a file is: so many of its outcomes are looked at.
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,15 @@ def names_outcomes(cache: PageCache, outcomes_max: int) -> tuple[list[NamesOutco
     return [NamesOutcome(_overlaid(cache.base.folders, places, s), losses) for s, losses in layer.items()], False
 
 
-def file_outcomes(cache: PageCache, node: Node, names: NamesOutcome) -> list[FileOutcome]:
-    """Return every outcome of one file's contents, the most complete first."""
+def file_outcomes(
+    cache: PageCache, node: Node, names: NamesOutcome, outcomes_max: int
+) -> tuple[list[FileOutcome], bool]:
+    """Return every outcome of one file's contents, the most complete first, and whether some are missing.
+
+    Some are when there are more than ``outcomes_max``, or more than fit into ``OUTCOME_BYTES_MAX``: each write that was
+    not synced multiplies them, and a program's own log is a file with hundreds.
+    """
+    most = min(outcomes_max, max(FEW, OUTCOME_BYTES_MAX // (len(cache.now.files.get(node, b"")) + 1)))
     flushed_below = _flushed_below(cache, node, names)
     layer: dict[bytes, Losses] = {cache.base.files[node]: ()}
     is_cut_off = False  # A truncation was lost: blocks that were allocated after it were logged after it.
@@ -82,8 +91,10 @@ def file_outcomes(cache: PageCache, node: Node, names: NamesOutcome) -> list[Fil
             for outcome, how in _options(change, data, names, cache.model, is_sure=is_sure, is_cut_off=is_cut_off):
                 _keep_fewest(after, outcome, (*losses, Loss(change.index, how)) if how else losses)
         layer = after
+        if len(layer) > most:
+            return _few_file_outcomes(cache, node, names, most), True
         is_cut_off = is_cut_off or (change.shrinks and _is_cut(change, names, cache.model))
-    return list(layer.items())
+    return list(layer.items()), False
 
 
 def draw_outcome(cache: PageCache, below: Callable[[int], int]) -> tuple[Tree, Losses]:
@@ -141,6 +152,25 @@ def _few_lost_names(cache: PageCache, most: int) -> list[NamesOutcome]:
         losses = tuple(Loss(c.index) for c, is_kept in zip(changes, kept, strict=True) if not is_kept)
         outcomes.append(NamesOutcome(names, losses))
     return outcomes
+
+
+def _few_file_outcomes(cache: PageCache, node: Node, names: NamesOutcome, most: int) -> list[FileOutcome]:
+    counts = list[int]()
+
+    def keep(count: int) -> int:
+        counts.append(count)
+        return 0
+
+    _drawn_file(cache, node, names, keep)
+    outcomes: dict[bytes, Losses] = {}
+    for picked in few_deviations([range(count) for count in counts], most):
+        data, losses = _drawn_file(cache, node, names, _as_scripted(iter(picked)))
+        _keep_fewest(outcomes, data, losses)
+    return list(outcomes.items())
+
+
+def _as_scripted(turns: Iterator[int]) -> Callable[[int], int]:
+    return lambda _count: next(turns)
 
 
 def _drawn_names(cache: PageCache, below: Callable[[int], int]) -> NamesOutcome:

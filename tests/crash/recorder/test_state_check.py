@@ -20,7 +20,7 @@ from chaos.crash.state_folder import ChangingFolder
 from chaos.errors import UsageError
 from chaos.outcome import ExitCode
 from chaos.storage.crash_states import Limits
-from chaos.storage.operations import Entry, MakeFile, MakeSymlink, Sync, Unmodelled, Visible
+from chaos.storage.operations import Entry, MakeFile, MakeSymlink, Sync, Unmodelled, Visible, Write
 from chaos.storage.persistence import EXT4_ORDERED, MODELS, POSIX, Persistence
 from chaos.storage.tree import Contents, Symlink, Tree
 from chaos.verdict import Verdict
@@ -123,6 +123,17 @@ def test_a_bounded_enumeration_never_holds() -> None:
 def test_a_check_that_fails_without_a_crash_is_refused() -> None:
     with pytest.raises(UsageError, match="expected a check that holds without a crash, found never content"):
         check_states(SAID, POSIX, lambda _folder, _seen: "never content")
+
+
+@pytest.mark.parametrize("size", [10, 4096])
+def test_a_long_log_that_was_never_synced_is_bounded_and_said_to_be(size: int) -> None:
+    """Each such line multiplies the outcomes by four: all of them would fit into no memory."""
+    lines = [Entry(Write(1, number * size, b"x" * size)) for number in range(60)]
+    recording = dataclasses.replace(SAID, entries=[*SAID.entries, *lines])
+    judgement = check_states(recording, POSIX, lambda _folder, _seen: "", Options(Limits(states_per_point=200)))
+    assert judgement.states > 10
+    assert judgement.verdict is Verdict.UNKNOWN
+    assert any("more outcomes of a than can be held" in hit for hit in judgement.bounds_hit)
 
 
 def test_the_changing_folder_shows_each_state_exactly(tmp_path: Path) -> None:
