@@ -294,7 +294,15 @@ CASES: list[tuple[Checker, Story, Verdict]] = [
     (h6_ipc.readers_that_never_read_are_cut_off, lambda p: cut(p, "never reading", 2), HELD),
     (h6_ipc.readers_that_never_read_are_cut_off, lambda p: cut(p, "never reading", None), BROKEN),
     (h6_ipc.readers_that_never_read_are_cut_off, lambda p: cut(p, "silent", 1), NOT_EXERCISED),
+    (h2_resources.each_leak_is_named, lambda p: _leaks(p, "file x, made at leak_probe.py:1 in plant"), HELD),
+    (h2_resources.each_leak_is_named, lambda p: _leaks(p, "file x"), BROKEN),
+    (h2_resources.each_leak_is_named, lambda p: _leaks(p, ""), BROKEN),
+    (h2_resources.each_leak_is_named, lambda p: _leaks(p, "leak_probe.py", clean="a leak"), BROKEN),
 ]
+
+
+def _leaks(pen: Pen, words: str, *, clean: str = "") -> None:
+    _observe(pen, "leak_probe", said={"file": words}, clean=clean)
 
 
 def _observe(pen: Pen, name: str, **value: Any) -> None:
