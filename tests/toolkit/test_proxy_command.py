@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,3 +61,30 @@ async def test_the_proxy_of_a_world_is_between_service_and_server_and_goes_with_
     await world.close()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_the_conversation_in_the_documents_works_as_it_stands(unused_tcp_port_factory: Callable[[], int]) -> None:
+    """The command and each ``curl`` line, on ports that are free here; the last one waits for a fault that comes."""
+    page = (Path(__file__).parents[2] / "docs" / "chaos.md").read_text(encoding="utf-8")
+    block = page.partition("## A network that fails")[2].partition("```console\n")[2].partition("```")[0]
+    for port in ("8474", "9000", "8080"):
+        block = block.replace(port, str(unused_tcp_port_factory()))
+    command, *calls = block.strip().splitlines()
+    line = [sys.executable, "-m", "chaos", *shlex.split(command)[1:]]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        said = [called(shlex.split(call)[1:]) for call in calls[:-1]]
+        (wait,) = shlex.split(calls[-1])[1:]
+        told = called([wait.replace("wait=20", "wait=0.01")])
+        process.send_signal(signal.SIGTERM)
+        process.wait(10)
+    assert [answer["name"] for answer in [*said, told]] == ["web", "latency_downstream", "latency_downstream"]
+
+
+def called(arguments: list[str]) -> dict[str, Any]:
+    """Do what curl would do with ``-d`` and an address."""
+    data = arguments[1].encode() if arguments[0] == "-d" else None
+    with urllib.request.urlopen(arguments[-1], data=data, timeout=10) as answer:
+        found: dict[str, Any] = json.load(answer)
+    return found

@@ -169,3 +169,25 @@ async def test_the_moment_of_a_violation_is_where_the_checker_begins_to_see_it()
     world.history = History(iter(range(0, 1000, 10)).__next__)
     result = await played(looked, second_is_missing, world=world)
     assert result.findings[0].at_ns == world.history.observed("folders")[2].time_ns
+
+
+class WorldThatExplains(EmptyWorld):
+    """A world that can say where its subject stands, for as long as it is not left."""
+
+    async def explain(self) -> str:
+        """Return what a person would want to know."""
+        return "already gone" if self.left else "the upload waits for an answer"
+
+
+async def test_a_run_that_does_not_end_is_asked_where_it_stands_before_anything_is_ended() -> None:
+    async def endless(_: World) -> None:
+        await asyncio.Event().wait()
+
+    result = await played(endless, held, world=WorldThatExplains(), limit_s=0.01)
+    assert result.history.last("hang").value["text"] == "the upload waits for an answer"
+    assert "the upload waits for an answer" in result.log
+
+
+async def test_a_run_that_ends_well_is_not_asked() -> None:
+    result = await played(quiet, held, world=WorldThatExplains())
+    assert not result.history.observed("hang")
