@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from chaos.errors import DeadlineError, OverdueError
 from chaos.history import History
 from chaos.live import foreign_files
 from chaos.live.failpoints import Failpoints
@@ -123,10 +124,16 @@ class LiveWorld(WorldLooks):
         return place if "." in place.partition(":")[0] else self.subject.failpoint(place)
 
     async def start_another(self, **settings: Any) -> str:
-        """Start one more on the same folders, which must end by itself; observe ``another`` and return what it said."""
+        """Start one more on the same folders, which must end by itself; observe ``another`` and return what it said.
+
+        Raises ``OverdueError`` when it does not end.
+        """
         site = replace(self.site, settings={**self.site.settings, **settings})
         process = await self._run(self.subject.start_line(site), None, log="another.log")
-        status = await process.exited(START_LIMIT_S)
+        try:
+            status = await process.exited(START_LIMIT_S)
+        except DeadlineError as error:
+            raise OverdueError("the end of a second service", START_LIMIT_S, error.seen) from error
         said = " ".join(process.log_tail())
         self.history.observe("another", exit=str(status), said=said)
         return said

@@ -315,3 +315,14 @@ async def test_what_the_control_api_does_not_understand_is_one_line(control: Pro
         await control.create("p", "127.0.0.1:9", toxics=[{"type": "lateness"}])
     with pytest.raises(UsageError, match=r"404: .*no such command"):
         await control.call("GET", "/nothing")
+
+
+async def test_the_first_requests_are_counted_over_all_connections(around: Around) -> None:
+    """Each request on a connection of its own: two are refused, the third reaches the server."""
+    await around.open(toxic("http_fail", "upstream", first=2))
+    began = []
+    for _ in range(3):
+        reader, writer = await around.connect()
+        writer.write(b"GET / HTTP/1.1\r\n\r\n")
+        began.append(await reader.readexactly(12))
+    assert began == [b"HTTP/1.1 503", b"HTTP/1.1 503", b"GET / HTTP/1"]
