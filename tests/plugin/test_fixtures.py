@@ -47,10 +47,19 @@ HANGING = """
     """
 
 
-@pytest.mark.parametrize("options", [(), ("-p", "no:timeout"), ("-n", "1")], ids=["with", "without", "xdist"])
-def test_a_test_that_is_too_slow_tells_where_the_service_stands(tmp_path: Path, options: tuple[str, ...]) -> None:
+TOO_SLOW = {
+    "with pytest-timeout": (3, ()),
+    "without it": (3, ("-p", "no:timeout")),
+    "ended by it": (50, ("--timeout", "6", "--timeout-method", "signal")),
+    "under xdist": (3, ("-n", "1")),
+}
+
+
+@pytest.mark.parametrize("case", TOO_SLOW)
+def test_a_test_that_is_too_slow_tells_where_the_service_stands(tmp_path: Path, case: str) -> None:
     """The report names the await that the hung task sits on, what is open, and the last fault."""
-    found = run_pytest(tmp_path, HANGING, *options)
+    deadline_s, options = TOO_SLOW[case]
+    found = run_pytest(tmp_path, HANGING.replace("deadline(3)", f"deadline({deadline_s})"), *options)
     assert "1 failed" in found.stdout, found.stdout
     assert "where the service stood" in found.stdout
     assert re.search(r"task ping\n(?:  .*\n)*?  rhythms\.py:\d+ in Rhythms\.ping", found.stdout), found.stdout
