@@ -86,4 +86,7 @@ class BufferHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Put one record into the buffer."""
-        self._heard(self.format(record), record.levelno)
+        try:
+            self._heard(self.format(record), record.levelno)
+        except Exception:  # noqa: BLE001 - whoever logs must not fail because of who listens: logging's own rule
+            self.handleError(record)

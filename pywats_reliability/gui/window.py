@@ -17,7 +17,7 @@ from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QListWidget, QMainWindow, QPushButton, QVBoxLayout, QWidget
 from PySide6.QtWidgets import QStackedWidget as Stack
 
-from pywats_reliability.errors import CleanupError, ReliabilityError
+from pywats_reliability.errors import CleanupError, ReliabilityError, described
 from pywats_reliability.gui.holdings import Holdings
 from pywats_reliability.gui.look import Look
 from pywats_reliability.gui.page import Page
@@ -105,6 +105,9 @@ class MainWindow(QMainWindow):
         except CleanupError as error:
             self.failures = [f"{name}: {failure}" for name, failure in error.failures]
             log.exception("the window was closed, but not all of it was let go of")
+        except Exception as error:  # Where a task ends: whatever it was, the window is closed and says so.
+            self.failures = [described(error)]
+            log.exception("the window was closed, but its clean-up broke off")
         finally:
             for page in self.pages.values():
                 page.deleteLater()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +40,20 @@ FINDERS: dict[str, tuple[str, dict[str, Any], str]] = {
 """Of each mutant: the story that finds it, what is enough of that story, and words of the finding."""
 
 
+@pytest.fixture
+def root_logger() -> Iterator[None]:
+    """Give the root logger back its handlers."""
+    before = list(logging.getLogger().handlers)
+    yield
+    logging.getLogger().handlers[:] = before
+
+
+@pytest.mark.usefixtures("root_logger")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # What leaks, complains.
 @pytest.mark.parametrize("name", FINDERS)
 def test_a_mutant_is_found_by_name(name: str, tmp_path: Path) -> None:
     story, arguments, words = FINDERS[name]
     with planted(find_mutant(name)):
-        assert [wrong for wrong in told_by(tmp_path, story, **arguments) if words in wrong]
+        told = told_by(tmp_path, story, **arguments)
+    gc.collect()
+    assert [wrong for wrong in told if words in wrong]

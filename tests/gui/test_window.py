@@ -165,4 +165,6 @@ def test_a_program_that_fails_is_an_error(tmp_path: Path, words: list[str], foun
 
 def test_nothing_modal_is_ever_shown() -> None:
     sources = [path.read_text() for path in (Path(__file__).parents[2] / "pywats_reliability/gui").rglob("*.py")]
-    assert not [word for word in ("QMessageBox", "QDialog", ".exec()", "QInputDialog") for text in sources if word in text]
+    assert not [
+        word for word in ("QMessageBox", "QDialog", ".exec()", "QInputDialog") for text in sources if word in text
+    ]

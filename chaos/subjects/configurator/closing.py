@@ -148,9 +148,7 @@ def _watched(name: str, closer: Callable[[], Any], ran: list[str], *, fails: boo
 ACTIVITIES = ("just made", "started", "loading", "request hangs", "service gone", "uploading", "diagnosing", "idle")
 
 
-async def window_closed_during_each_activity(
-    stage: Stage, *, activities: Sequence[str] = ACTIVITIES
-) -> dict[str, Any]:
+async def window_closed_during_each_activity(stage: Stage, *, activities: Sequence[str] = ACTIVITIES) -> dict[str, Any]:
     """Close the window during each activity: within its limit everything is ended and nothing asks."""
     wrong: list[str] = []
     await _window_closed(stage, "diagnosing")

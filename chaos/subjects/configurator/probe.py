@@ -1,6 +1,6 @@
 """Plays one story on the stage, in a process of its own, and prints what it found as one JSON line.
 
-    python -m chaos.subjects.configurator.probe pages_closed --folder DIR
+python -m chaos.subjects.configurator.probe pages_closed --folder DIR
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout
 from pywats_reliability.errors import UploadFailedError
 from pywats_reliability.gui.fields import Field
 from pywats_reliability.gui.form_page import FormPage, Section
-from pywats_reliability.gui.service_answers import object_in, part_of
+from pywats_reliability.gui.service_answers import object_in, part_of, settings_in
 
 
 class ConnectionPage(FormPage):
@@ -98,7 +98,7 @@ class ConnectionPage(FormPage):
 
 def trial_report(settings: object) -> dict[str, Any]:
     """Return a small passed report that says what it is, with the station's own name and place."""
-    known = object_in("get_config", settings)
+    known = settings_in(settings, ("station_name", "location"))
     now = datetime.now(UTC).astimezone()
     return {
         "id": str(uuid.uuid4()),
@@ -107,8 +107,8 @@ def trial_report(settings: object) -> dict[str, Any]:
         "sn": f"TEST-{now:%Y%m%d-%H%M%S}",
         "rev": "1",
         "processCode": 10,
-        "machineName": str(known.get("station_name") or "configurator"),
-        "location": str(known.get("location") or "unknown"),
+        "machineName": known["station_name"] or "configurator",
+        "location": known["location"] or "unknown",
         "purpose": "Test of the connection",
         "result": "P",
         "start": now.isoformat(),
