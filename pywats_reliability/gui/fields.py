@@ -41,7 +41,6 @@ class Field(QWidget):
         self.label = QLabel(label)
         self.label.setObjectName("field_label")
         self.label.setBuddy(editor)
-        self.label.setWordWrap(True)
         self.error = QLabel(self)
         self.error.setObjectName("field_error")
         self.error.setWordWrap(True)
@@ -49,6 +48,8 @@ class Field(QWidget):
         editor.setToolTip(setting.rule_text)
         editor.setAccessibleName(label.replace("&", ""))
         self._shown: Any = None
+        self.is_known = False
+        self.setEnabled(False)  # Until what is in force is known: an empty editor is not to look like a setting.
         self._box = QVBoxLayout(self)
         self._box.setContentsMargins(0, 0, 0, 0)
         self._box.setSpacing(3)
@@ -66,15 +67,16 @@ class Field(QWidget):
     @property
     def is_changed(self) -> bool:
         """True when the person has changed it since it was shown."""
-        return bool(self.value() != self._shown)
+        return self.is_known and bool(self.value() != self._shown)
 
     def show_saved(self, value: Any, *, keep_edit: bool = False) -> None:
         """Show what is in force; with ``keep_edit`` an edit of the person stays."""
-        is_kept = keep_edit and self._shown is not None and self.is_changed
+        is_kept = keep_edit and self.is_changed
         if not is_kept:
             self.put(value)
             self.show_error("")
-        self._shown = value
+        self._shown, self.is_known = value, True
+        self.setEnabled(True)
 
     def check(self) -> bool:
         """Hold the value against the setting's own rule; show its message when it does not hold."""
@@ -132,6 +134,7 @@ class ChoiceField(Field):
     def __init__(self, setting: Setting, label: str) -> None:
         self.choices = QComboBox()
         self.choices.addItems(setting.choices)
+        self.choices.setCurrentIndex(-1)
         super().__init__(setting, label, self.choices)
         self.choices.textActivated.connect(self.edited)
 
@@ -203,7 +206,7 @@ class SecretField(Field):
     @property
     def is_changed(self) -> bool:
         """True when another secret was typed, or this one is to be removed."""
-        return bool(self.line.text()) or self.remove.isChecked()
+        return self.is_known and (bool(self.line.text()) or self.remove.isChecked())
 
     def value(self) -> Any:
         """Return what replaces the secret."""
@@ -222,6 +225,8 @@ class SecretField(Field):
         if not (keep_edit and self.is_changed):
             self.put(value)
             self.show_error("")
+        self.is_known = True
+        self.setEnabled(True)
 
 
 def field_for(setting: Setting, label: str, *, is_prose: bool = False) -> Field:

@@ -81,7 +81,7 @@ QPlainTextEdit#lines { font-family: "DejaVu Sans Mono", Consolas, Menlo, monospa
 QLineEdit:focus, QComboBox:focus, QPlainTextEdit:focus, QTableWidget:focus, QListWidget#events:focus {
   border: 2px solid $accent; }
 QLineEdit[wrong="true"], QComboBox[wrong="true"], QPlainTextEdit[wrong="true"] { border: 2px solid $error; }
-QLineEdit:disabled, QComboBox:disabled { color: $disabled; }
+QLineEdit:disabled, QComboBox:disabled, QCheckBox:disabled { color: $disabled; }
 QComboBox::drop-down { border: none; width: 26px; }
 QComboBox::down-arrow { image: url($arrow); width: 12px; height: 12px; }
 QComboBox QAbstractItemView { background: $card; color: $text; border: 1px solid $line;

@@ -214,8 +214,7 @@ class MainWindow(QMainWindow):
         if self.link.is_up:
             words = self.tr("The service is running.")
         else:
-            wait = self.tr("Next try in {} s.").format(f"{self.link.next_try_s:g}")
-            words = self.tr("The service cannot be reached: {}. {}").format(self.link.why.rpartition("; ")[0], wait)
+            words = self.tr("The service cannot be reached. Next try in {} s.").format(f"{self.link.next_try_s:g}")
         self.link_label.setText(words)
         self.link_label.setToolTip(self.link.why)
         self.link_label.setProperty("up", bool(self.link.is_up))

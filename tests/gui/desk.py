@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import pytest
 from PySide6.QtCore import Qt
@@ -66,7 +66,7 @@ class Desk:
         await asyncio.sleep(0)
         await self.idle(page)
 
-    def type(self, page: Page, name: str, text: str) -> None:
+    def fill_in(self, page: Page, name: str, text: str) -> None:
         """Type into a line, in the place of what stands there."""
         line = self.find(page, QLineEdit, name)
         line.setFocus()
@@ -77,12 +77,12 @@ class Desk:
         """Return a widget by its name."""
         found = page.findChild(kind, name)
         assert found is not None, f"{page!r} has a {kind.__name__} {name}"
-        return cast("W", found)
+        return found
 
     async def until(self, holds: Callable[[], bool], what: str) -> None:
         """Wait until something holds, turn by turn of the loop."""
         async with asyncio.timeout(DEADLINE_S):
-            while not holds():
+            while not holds():  # noqa: ASYNC110 - Qt's widgets have no asyncio events
                 await asyncio.sleep(0.005)
         assert holds(), what
 

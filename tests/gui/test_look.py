@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -99,13 +100,13 @@ def test_every_field_is_tied_to_a_label(tmp_path: Path) -> None:
 def out_of_order(page: Page) -> list[str]:
     """Return where the tab key would go back up the page."""
     order: list[QWidget] = []
-    widget = page.nextInFocusChain()
-    while widget is not page and len(order) < 500:
+    widget: QWidget | None = page.nextInFocusChain()
+    while widget is not None and widget is not page and len(order) < 500:
         if page.isAncestorOf(widget) and widget.isVisible() and widget.isEnabled() and _takes_tab(widget):
             order.append(widget)
         widget = widget.nextInFocusChain()
     places = [(w.mapTo(page, QPoint(0, 0)).y(), w.mapTo(page, QPoint(0, 0)).x(), w.objectName()) for w in order]
-    steps = zip(places, places[1:], strict=False)
+    steps = itertools.pairwise(places)
     return [f"from {one[2]} the tab key goes up to {two[2]}" for one, two in steps if two[0] < one[0] - 40]
 
 
@@ -128,18 +129,12 @@ class Bracketed(QTranslator):
 
 def untranslated(page: Page) -> list[str]:
     """Return the words that stand in no brackets."""
-    data = (
-        "figure",
-        "version_",
-        "banner_",
-        "reasons",
-        "field_error",
-    )  # What the service says is not ours to translate.
+    data = ("figure", "version_", "banner_", "reasons", "field_error")  # What the service says is not ours.
+    labels: list[QLabel | QAbstractButton] = [*page.findChildren(QLabel), *page.findChildren(QAbstractButton)]
     texts = {
-        widget.objectName() or widget.text(): widget.text()
-        for kind in (QLabel, QAbstractButton)
-        for widget in page.findChildren(kind)
-        if widget.text().strip() and widget.objectName() not in data and not widget.objectName().startswith(data[1])
+        label.objectName() or label.text(): label.text()
+        for label in labels
+        if label.text().strip() and label.objectName() not in data and not label.objectName().startswith(data[1])
     }
     return [f"{name}: {text!r} cannot be translated" for name, text in texts.items() if OPEN not in text]
 

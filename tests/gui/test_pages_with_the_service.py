@@ -37,7 +37,7 @@ def test_a_setting_is_saved_by_keys_and_stands_in_the_file(tmp_path: Path, monke
     async def story(desk: Desk) -> None:
         world = await desk.start_service()
         page = cast("FormPage", await desk.page("Location"))
-        desk.type(page, "location", "Hall C")
+        desk.fill_in(page, "location", "Hall C")
         assert page.unsaved.isVisible()
         QTest.keyClick(desk.find(page, QPushButton, "save"), Qt.Key.Key_Space)
         await desk.idle(page)
@@ -54,7 +54,7 @@ def test_a_value_that_does_not_hold_is_told_at_its_field_and_not_sent(
     async def story(desk: Desk) -> None:
         await desk.start_service()
         page = cast("FormPage", await desk.page("ProxySettings"))
-        desk.type(page, "proxy_port", "eighty")
+        desk.fill_in(page, "proxy_port", "eighty")
         field = page.fields["proxy_port"]
         assert field.error.isVisible()
         assert field.error.text().startswith("proxy_port: expected")
@@ -85,7 +85,7 @@ def test_what_was_typed_stays_when_the_page_loads_anew(tmp_path: Path, monkeypat
     async def story(desk: Desk) -> None:
         world = await desk.start_service()
         page = cast("FormPage", await desk.page("Location"))
-        desk.type(page, "location", "half of a na")
+        desk.fill_in(page, "location", "half of a na")
         await world.service.change_settings({"auto_detect_location": True})
         page.reload()
         await desk.idle(page)
@@ -100,7 +100,7 @@ def test_a_secret_is_replaced_and_never_shown(tmp_path: Path, monkeypatch: pytes
         world = await desk.start_service(api_token="b2xkOm9sZA==")
         page = cast("FormPage", await desk.page("Connection"))
         assert page.fields["api_token"].value() == ""
-        desk.type(page, "api_token", "bmV3Om5ldw==")
+        desk.fill_in(page, "api_token", "bmV3Om5ldw==")
         await desk.press(page, "save")
         assert world.service.config.api_token == "bmV3Om5ldw=="
         assert "bmV3Om5ldw==" not in page.banner.words()
@@ -112,11 +112,11 @@ def test_a_converter_is_added_and_removed(tmp_path: Path, monkeypatch: pytest.Mo
     async def story(desk: Desk) -> None:
         world = await desk.start_service()
         page = cast("ConvertersPage", await desk.page("Converters"))
-        desk.type(page, "new_name", "csv")
+        desk.fill_in(page, "new_name", "csv")
         await desk.press(page, "add")
         assert "module_path" in page.form_error.text()
-        desk.type(page, "new_module_path", "pywats_reliability.converters.csv_log:CSVLog")
-        desk.type(page, "new_watch_folder", str(desk.folder / "in"))
+        desk.fill_in(page, "new_module_path", "pywats_reliability.converters.csv_log:CSVLog")
+        desk.fill_in(page, "new_watch_folder", str(desk.folder / "in"))
         await desk.press(page, "add")
         assert page.rows.keys() == ["csv"] == [c.name for c in world.service.config.converters]
         page.rows.selectRow(0)
@@ -131,7 +131,7 @@ def test_a_preset_is_added_and_used(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         world = await desk.start_service()
         page = cast("SetupPage", await desk.page("Setup"))
         for part, text in (("key", "one"), ("name", "Station 1"), ("location", "Hall A")):
-            desk.type(page, f"preset_{part}", text)
+            desk.fill_in(page, f"preset_{part}", text)
         await desk.press(page, "add_preset")
         page.presets.selectRow(0)
         await desk.press(page, "use_preset")
@@ -212,5 +212,16 @@ def test_an_error_is_copied_with_its_details(tmp_path: Path, monkeypatch: pytest
         assert page.banner.kind == "error"
         QTest.mouseClick(page.banner.copy, Qt.MouseButton.LeftButton)
         assert "IPCConnectionError" in QApplication.clipboard().text()
+
+    at_a_desk(tmp_path, monkeypatch, story)
+
+
+def test_what_is_not_known_looks_like_no_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(desk: Desk) -> None:
+        page = cast("FormPage", await desk.page("Software"))
+        assert page.fields["log_level"].value() == ""
+        assert not any(field.isEnabled() for field in page.fields.values())
+        assert not page.unsaved.isVisible()
+        assert not page.save_button.isEnabled()
 
     at_a_desk(tmp_path, monkeypatch, story)

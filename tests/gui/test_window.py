@@ -51,7 +51,7 @@ def test_a_service_that_goes_is_told_in_the_page(tmp_path: Path, monkeypatch: py
 def test_pages_are_chosen_by_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def story(desk: Desk) -> None:
         QTest.keyClick(desk.window.navigation, Qt.Key.Key_Down)
-        assert desk.window.stack.currentWidget().objectName() == PAGES[1].name
+        assert desk.window.stack.currentWidget() is desk.window.pages[PAGES[1].name]
         await desk.idle(desk.window.pages[PAGES[1].name])
 
     at_a_desk(tmp_path, monkeypatch, story)

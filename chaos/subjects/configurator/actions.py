@@ -188,6 +188,7 @@ def _button(page: Page, name: str) -> QPushButton:
 def _shown(page: Page) -> list[str]:
     """Return what tables and figures show, as the person sees it."""
     texts = [label.text() for label in page.findChildren(QLabel) if label.objectName() == "figure"]
+    texts += [f"{f.setting.name} {f.value()!r} {f.isEnabled()}" for f in page.findChildren(Field)]
     for table in page.findChildren(QTableWidget):
         for row in range(table.rowCount()):
             items = (table.item(row, column) for column in range(table.columnCount()))

@@ -38,8 +38,8 @@ class ConnectionPage(FormPage):
         """Return the settings of the server."""
         rows = (
             ("service_address", self.tr("Server &address")),
-            ("api_token", self.tr("&Token")),
-            ("upload_timeout_seconds", self.tr("Time li&mit of an upload, s")),
+            ("api_token", self.tr("Token")),
+            ("upload_timeout_seconds", self.tr("Upload time li&mit, s")),
             ("max_concurrent_uploads", self.tr("U&ploads at a time")),
         )
         return ((self.tr("Server"), rows),)

@@ -43,6 +43,7 @@ class DashboardPage(Page):
         self.reasons.setObjectName("reasons")
         self.reasons.setWordWrap(True)
         self.reasons.setTextFormat(Qt.TextFormat.PlainText)
+        self.reasons.hide()
         content.addWidget(self.reasons)
         row = QHBoxLayout()
         self.refresh_button = self.action_button("refresh", self.tr("&Refresh"), self.reload)

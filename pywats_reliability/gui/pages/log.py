@@ -128,4 +128,5 @@ def _choice(name: str, texts: list[str]) -> QComboBox:
     choice = QComboBox()
     choice.setObjectName(name)
     choice.addItems(texts)
+    choice.setMinimumContentsLength(max(len(text) for text in texts) + 1)
     return choice

@@ -28,8 +28,8 @@ class SerialNumberHandlerPage(FormPage):
         """Return the settings of the source, the form and the checks."""
         source = (
             ("sn_mode", self.tr("&Source")),
-            ("sn_com_port", self.tr("&Port of the scanner")),
-            ("sn_terminator", self.tr("&Terminator")),
+            ("sn_com_port", self.tr("Scanner &port")),
+            ("sn_terminator", self.tr("Terminator")),
         )
         form = (
             ("sn_prefix", self.tr("Pre&fix")),
