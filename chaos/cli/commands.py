@@ -6,6 +6,7 @@ available, 3 usage or environment, 130 interrupted.
 
 from __future__ import annotations
 
+import difflib
 import json
 import sys
 from collections.abc import Sequence
@@ -59,7 +60,25 @@ def _fail(words: str) -> NoReturn:
     sys.exit(ExitCode.USAGE)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class Commands(click.Group):
+    """A group that suggests the nearest command for one that is not there."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that is asked for. Raises ``UsageError`` with what may have been meant."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
+            advice = f"did you mean {near[0]}?" if near else f"the commands are {', '.join(self.list_commands(ctx))}"
+            said = (
+                error.format_message().partition(". Did you mean")[0].rstrip(".")
+            )  # Newer versions of click suggest, too.
+            raise click.UsageError(f"{said}; {advice}", ctx) from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="pywats-reliability")
 def cli() -> None:
     """Break a service on purpose, and prove that it keeps its promises."""

@@ -61,3 +61,9 @@ def test_links_between_documents_lead_somewhere() -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "examples" / "reports").glob("*.json")), ids=lambda path: path.stem)
 def test_every_sample_report_is_one(path: Path) -> None:
     assert json.loads(parse_report(path.read_bytes()).body)["pn"]
+
+
+def test_the_published_schema_is_the_one_in_the_package() -> None:
+    """Renew it with ``cp chaos/reports/evidence.schema.json docs/``."""
+    name = "evidence.schema.json"
+    assert (ROOT / "docs" / name).read_bytes() == (ROOT / "chaos" / "reports" / name).read_bytes()

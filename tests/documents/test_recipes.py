@@ -1,7 +1,7 @@
 """The CI recipes are parsed and their shell lines are run, on a profile that takes seconds.
 
-What would come from a package index is there already: in front of the PATH stand a ``pip`` that installs nothing and our
-own command. Everything else is run as it is written.
+What would come from a package index is there already: in front of the PATH stand a ``pip`` that installs nothing and
+our own command. Everything else is run as it is written.
 """
 
 from __future__ import annotations

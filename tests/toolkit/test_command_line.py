@@ -54,7 +54,7 @@ def test_a_property_is_explained(tmp_path: Path) -> None:
         (["verify", "--against", "nowhere"], "expected evidence at nowhere"),
         (["verify", "--require", "C1,X9"], "a property id such as C1.6"),
         (["verify", "--out", "/proc/evidence"], "expected a folder to write to at /proc/evidence"),
-        (["verfy"], "No such command 'verfy'"),
+        (["verfy"], "No such command 'verfy'; did you mean verify?"),
         (["report", "nowhere"], "name a folder that `pywats-chaos verify --out` has written"),
         (["completion", "tcsh"], "is not one of 'bash', 'zsh', 'fish'"),
     ],
