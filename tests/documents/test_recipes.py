@@ -22,7 +22,7 @@ from chaos.cli.init_command import RECIPES
 
 ROOT = Path(__file__).parents[2]
 CI = ROOT / "docs" / "ci"
-PROFILE = "[tool.pywats-chaos.profiles.ci]\nproperties = ['H3.3']\n"
+PROFILE = "[tool.pywats-chaos.profiles.ci]\nproperties = ['H3.3']\nworlds = ['live']\n"
 PIP = '#!/bin/sh\necho "$@" >> pip.log\n'
 OURS = f'#!/bin/sh\nexec {sys.executable} -m chaos "$@"\n'
 PYTHON = f"""#!/bin/sh

@@ -29,6 +29,7 @@ def sabotaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a folder with a copy of the service in which three things are wrong."""
     folder = tmp_path_factory.mktemp("sabotaged")
     shutil.copytree(ROOT / "pywats_reliability", folder / "pywats_reliability")
+    (folder / "pyproject.toml").write_text("[tool.pywats-chaos.profiles.ci]\nworlds = ['live']\n")
     for _, name, right, wrong in FAULTS:
         path = folder / "pywats_reliability" / name
         text = path.read_text(encoding="utf-8")

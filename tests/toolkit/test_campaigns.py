@@ -28,9 +28,13 @@ from chaos.subjects import find_subject
 from chaos.verdict import Finding, Verdict
 
 COMMAND = [sys.executable, "-m", "chaos"]
+LIVE = "[tool.pywats-chaos.profiles.ci]\nworlds = ['live']\nlongest_s = 60\n"
 
 
 def run(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a project whose campaigns are live only: what is tested here is the same in any world."""
+    if not (cwd / "pyproject.toml").exists():
+        (cwd / "pyproject.toml").write_text(LIVE)
     return subprocess.run(
         [*COMMAND, *arguments],
         cwd=cwd,
@@ -67,6 +71,7 @@ def test_a_campaign_leaves_every_report_and_tells_github(proven: Path) -> None:
 
 
 def test_an_interrupted_campaign_leaves_every_report_and_can_be_resumed(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(LIVE)
     question = ["verify", "--property", "H3.3,C1.6", "--out", "out", "--json"]
     process = subprocess.Popen([*COMMAND, *question], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stderr is not None
@@ -131,7 +136,9 @@ def test_a_soak_with_another_seed_is_not_gone_on_with() -> None:
 
 
 def test_the_gate_asks_for_what_it_is_told_to(tmp_path: Path) -> None:
-    (tmp_path / "pyproject.toml").write_text("[tool.pywats-chaos.profiles.mine]\nproperties = ['H3.3', 'H2.1']\n")
+    (tmp_path / "pyproject.toml").write_text(
+        f"{LIVE}[tool.pywats-chaos.profiles.mine]\nproperties = ['H3.3', 'H2.1']\nworlds = ['live']\n"
+    )
     question = ["verify", "--profile", "mine", "--require", "H3.3,H2.1"]
     assert run(*question, cwd=tmp_path).returncode == ExitCode.NOT_PROVEN
     found = run(*question, "--allow-unknown", "H2.1", cwd=tmp_path)

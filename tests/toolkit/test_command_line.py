@@ -15,6 +15,7 @@ import pytest
 from chaos.outcome import ExitCode
 
 COMMAND = [sys.executable, "-m", "chaos"]
+LONG_RUN = ["run", "stop_with_uploads_that_hang", "--world", "live"]
 
 
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -44,7 +45,7 @@ def test_a_property_is_explained(tmp_path: Path) -> None:
         (["verify", "--property", "C1.66"], "expected a property id such as C1.6, found 'C1.66'; did you mean"),
         (["verify", "--profile", "nightly"], "the profiles here are ci, quick, release, soak"),
         (["run", "no_such_story"], "expected the name of a scenario"),
-        (["run", "clients_that_hang", "--world", "sim"], "expected a world of H6.1/clients_that_hang: live"),
+        (["run", "no_descriptor_is_left", "--world", "sim"], "expected a world of H6.10/no_descriptor_is_left: live"),
         (["run", "clients_that_hang", "--subject", "theirs"], "expected the name of a subject"),
         (["verify", "--nonsense"], "No such option"),
         (["server", "--host", "10.0.0.1"], "loopback"),
@@ -66,6 +67,7 @@ def test_a_wrong_question_is_one_line_and_exit_code_3(tmp_path: Path, arguments:
 
 
 def test_verify_proves_a_property_and_writes_what_it_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.pywats-chaos.profiles.ci]\nworlds = ['live']\n")
     found = run("verify", "--property", "H3.3", "--json", "--junit", "junit.xml", "--out", "evidence", cwd=tmp_path)
     outcome = json.loads(found.stdout)
     assert (found.returncode, outcome["properties"][0]["verdict"]) == (0, "held")
@@ -83,7 +85,7 @@ def test_what_nobody_proves_is_not_exercised_when_it_is_asked_for(tmp_path: Path
 def test_an_interrupted_run_leaves_nothing_and_shows_what_there_is(
     tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
-    process = subprocess.Popen([*COMMAND, "run", "stop_with_uploads_that_hang"], cwd=tmp_path, stdout=subprocess.PIPE)
+    process = subprocess.Popen([*COMMAND, *LONG_RUN], cwd=tmp_path, stdout=subprocess.PIPE)
     children = _children_once_there(process)
     process.send_signal(number)
     out, _ = process.communicate(timeout=30)
@@ -93,7 +95,7 @@ def test_an_interrupted_run_leaves_nothing_and_shows_what_there_is(
 
 def test_a_killed_run_leaves_nothing(tmp_path: Path) -> None:
     process = subprocess.Popen(
-        [*COMMAND, "run", "stop_with_uploads_that_hang"],
+        [*COMMAND, *LONG_RUN],
         cwd=tmp_path,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
