@@ -10,7 +10,7 @@ from chaos.outcome import MutantResult, Outcome, PropertyResult, RunResult
 from chaos.reports.strength import Strength, strength_of
 from chaos.verdict import Verdict
 
-WORLD_OF_ENGINE = {"S": "sim", "K": "crash", "L": "live", "P": "live", "G": "gui"}
+WORLD_OF_ENGINE = {"S": "sim", "K": "crash", "L": "live", "P": "live", "G": "live"}
 WORLD_TITLES = {"sim": "simulation", "crash": "crash states", "live": "live", "gui": "GUI"}
 
 

@@ -17,6 +17,7 @@ async def sixty_four_producers_race_for_the_last_place(world: World) -> None:
     await world.server.misbehave({"action": "hang_after_body"})
     for _ in range(LIMIT - 1):
         await service.submit()
+    await world.server.saw("body_read")
     world.history.observe("limit", reports=LIMIT)
     clients = [service.another_client() for _ in range(PRODUCERS)]
     await asyncio.gather(*(client.request("ping") for client in clients))
