@@ -76,7 +76,7 @@ def test_files_of_an_earlier_campaign_go_and_those_of_others_stay(tmp_path: Path
 def test_paths_that_lead_out_of_the_folder_are_not_removed(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("mine")
     out = tmp_path / "out"
-    out.mkdir()
+    (out / "failures").mkdir(parents=True)
     (out / "evidence.json").write_text(json.dumps({"runs": [{"files": {"log": "failures/../../precious"}}]}))
     write_evidence(sample_outcomes.green(), out)
     assert (tmp_path / "precious").exists()
