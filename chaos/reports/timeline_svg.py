@@ -105,7 +105,8 @@ def _axis(scale: Scale, timeline: Timeline, height: int) -> Iterator[Markup]:
     for time_ns in scale.ticks(9):
         x = _x(scale, time_ns)
         yield Markup('<line class="grid" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(x, AXIS_PX - 6, height)
-        yield Markup('<text class="tick" x="{}" y="12">{}</text>').format(x, seconds(time_ns))
+        edge = " end" if scale.at(time_ns) > 0.96 else ""
+        yield Markup('<text class="tick{}" x="{}" y="12">{}</text>').format(edge, x, seconds(time_ns))
     if not timeline.lanes:
         yield Markup('<text class="tick" x="50%" y="32">nothing was recorded</text>')
 
