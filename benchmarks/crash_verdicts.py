@@ -103,6 +103,7 @@ STORES: dict[str, Callable[[str], tuple[Put, Read]]] = {
 def put_items(name: str, folder: str, count: int) -> None:
     """Be the program under test."""
     put, _ = STORES[name](folder)
+    os.sync()  # The store itself was there before; what is judged is the putting.
     os.write(1, b"ready\n")
     for number in range(count):
         put(item_of(number))
@@ -131,6 +132,7 @@ def promise_of(name: str) -> Callable[[Path, Sequence[Visible]], str]:
 
 def recorded(name: str, site: str) -> Recording:
     with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(subject(name, folder, 0, site), stdout=subprocess.DEVNULL, check=True)
         return record(subject(name, folder, ITEMS, site), folder, ("*-shm",))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from chaos.crash.power_cut import Moment, PowerCuts, is_among_states
 from chaos.errors import NotAvailableError
+from chaos.storage.operations import Entry, SyncAll
 from chaos.storage.persistence import EXT4_ORDERED, POSIX
 from tests.crash.recorder.recorded_programs import PYTHON, WRITER
 from tests.crash.recorder.spool_writer import content
@@ -41,6 +43,18 @@ def test_what_a_cut_leaves_is_among_the_states(cuts: PowerCuts | NotAvailableErr
     cut = cuts.cut(SAFE, moment)
     assert not cut.ended
     assert (is_among_states(cut, EXT4_ORDERED), is_among_states(cut, POSIX)) == (True, True)
+    return None
+
+
+def test_a_folder_that_no_state_has_is_noticed(cuts: PowerCuts | NotAvailableError) -> None:
+    """Had every operation been synced, the cut would have left more: so much the comparison can tell."""
+    if isinstance(cuts, NotAvailableError):
+        return told(cuts)
+    cut = cuts.cut(UNSAFE, Moment(4, 0.0))
+    assert cut.recording is not None
+    synced = [each for entry in cut.recording.entries for each in (entry, Entry(SyncAll()))]
+    claimed = dataclasses.replace(cut, recording=dataclasses.replace(cut.recording, entries=synced))
+    assert (is_among_states(cut, POSIX), is_among_states(claimed, POSIX)) == (True, False)
     return None
 
 
