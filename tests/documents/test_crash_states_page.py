@@ -14,7 +14,7 @@ from chaos.crash.recorder.strace import strace_available
 from chaos.errors import NotAvailableError
 
 PAGE = Path(__file__).parents[2] / "docs" / "crash-states.md"
-BLOCKS = dict(re.findall(r"```(?:python|sh) (\S+)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL))
+BLOCKS = dict(re.findall(r'```(?:python|sh) title="(\S+)"\n(.*?)```', PAGE.read_text(encoding="utf-8"), re.DOTALL))
 
 
 def shell(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
