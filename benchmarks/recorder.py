@@ -121,12 +121,10 @@ def rate(recording: Recording, name: str, options: Options) -> None:
         began = time.process_time()
         judgement = check_states(recording, model, every_file_is_whole, options)
         checked = time.process_time() - began
-        print(
-            f"{name:<30} {model!s:<13} {judgement.states:6,} states, enumerated at {count / counted:8,.0f}/s, with folder"
-            f" and check {judgement.states / checked:7,.0f}/s (by the clock {judgement.states / judgement.took_s:,.0f}/s);"
-            f" {judgement.verdict}",
-            file=sys.stderr,
-        )
+        rates = f"{count / counted:8,.0f}/s, with folder and check {judgement.states / checked:7,.0f}/s"
+        clock = f"by the clock {judgement.states / judgement.took_s:,.0f}/s"
+        words = f"{judgement.states:6,} states, enumerated at {rates} ({clock}); {judgement.verdict}"
+        print(f"{name:<30} {model!s:<13} {words}", file=sys.stderr)
 
 
 def main() -> None:
