@@ -36,6 +36,7 @@ class SimWorld(WorldLooks):
     """One run's place (see ``chaos.protocols.World``)."""
 
     kind = WorldKind.SIMULATION
+    look_pause_s = 0.5
 
     def __init__(self, stage: Stage, subject: SimulatedSubject, trial: Trial) -> None:
         super().__init__(subject, Seed(trial.seed), stage.history)

@@ -73,7 +73,7 @@ async def _serve_once(
         environment=environment,
         secrets=Secrets(secrets_of(config)),
         secrets_folder=site.folder / ".config" / "pywats" / "secrets",
-        blocked_loop_thread=True,
+        blocked_loop_thread=False,  # It is for real clocks; the loop's own watch sees a block when it ends.
         is_being_written=never_known,
     )
     guard = ExitGuard(lambda: float(config.force_shutdown_seconds))

@@ -22,6 +22,7 @@ class WorldLooks(ABC):
     """What a world does the same wherever it is; a world adds how its subject and its server run."""
 
     site: Site
+    look_pause_s = LOOK_PAUSE_S
 
     def __init__(self, subject: Subject, seed: Seed, history: History) -> None:
         self.subject, self.seed, self.history = subject, seed, history
@@ -63,7 +64,7 @@ class WorldLooks(ABC):
         while now() < ends_at:
             if accepted <= await self.stored_at_server() and not await self.kept("pending"):
                 break
-            await asyncio.sleep(LOOK_PAUSE_S)
+            await asyncio.sleep(self.look_pause_s)
         await self.observe()
 
     async def observe(self) -> None:
