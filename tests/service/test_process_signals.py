@@ -100,8 +100,7 @@ async def test_a_log_without_room_does_not_change_how_the_stop_ends(tmp_path: Pa
     assert (code, "the log's last lines could not be written" in said) == (0, True)
 
 
-@BOTH
-@pytest.mark.parametrize("times", [2, 5])
+@pytest.mark.parametrize(("number", "times"), [(signal.SIGTERM, 5), (signal.SIGINT, 2)])
 async def test_a_second_signal_cancels_what_is_in_flight_and_the_report_stays(
     tmp_path: Path, number: signal.Signals, times: int
 ) -> None:
