@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any, cast
 
 import pytest
 
+from chaos.errors import NotAvailableError
+from chaos.scenarios.h2_pages import played
+from chaos.seed import Seed
 from pywats_reliability.errors import GuiUnavailableError
 from pywats_reliability.gui.availability import SYSTEM_PACKAGES, require_fonts, require_qt
 
@@ -96,3 +101,30 @@ def test_the_documents_name_the_same_packages() -> None:
     assert f"apt-get install --no-install-recommends {' '.join(SYSTEM_PACKAGES)}\n" in (
         root / "docs" / "configurator.md"
     ).read_text(encoding="utf-8")
+
+
+def test_a_story_without_qt_is_not_available_with_the_packages_to_install(tmp_path: Path) -> None:
+    """A PySide6 stands in front of the real one that cannot load its libraries."""
+    (tmp_path / "PySide6").mkdir()
+    (tmp_path / "PySide6" / "__init__.py").write_text(
+        "raise ImportError('libEGL.so.1: cannot open shared object file')"
+    )
+    command = [sys.executable, "-m", "chaos.subjects.configurator.probe", "cycles", "--folder", str(tmp_path)]
+    paths = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
+    environment = {**os.environ, "PYTHONPATH": paths, **OFFSCREEN}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=True)
+    absent = json.loads(done.stdout)["not_available"]
+    assert "libEGL.so.1" in absent["reason"]
+    assert all(package in absent["advice"] for package in SYSTEM_PACKAGES)
+
+
+@pytest.mark.asyncio
+async def test_a_scenario_without_qt_is_not_available() -> None:
+    class World:
+        seed = Seed(1)
+
+        async def probe(self, _: str, **__: object) -> dict[str, object]:
+            return {"not_available": {"need": "Qt", "reason": "no libEGL", "advice": "install it"}}
+
+    with pytest.raises(NotAvailableError, match="no libEGL; install it"):
+        await played(cast("Any", World()), "cycles")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from PySide6.QtCore import Qt
@@ -18,7 +19,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLabel, QLineEdit, QPushButton, QTableWidget
 
 from chaos.faults.ipc_answers import ERROR_WORDS, Fault
-from chaos.subjects.configurator.stage import Stage, chosen
+from chaos.subjects.configurator.stage import SHORT, Stage, chosen
 from pywats_reliability.gui.fields import CheckField, Field, TextField
 from pywats_reliability.gui.page import Page
 
@@ -82,7 +83,10 @@ async def _under_fault(stage: Stage, kind: type[Page], name: str, number: int, f
     shown = _shown(page)
     fired = stage.service.fired[fault]
     stage.service.misbehave(lambda n, _: fault if n == number else None)
+    if fault is Fault.SILENT:
+        page.place = replace(stage.place, limits=SHORT)
     await _press(stage, page, name)
+    page.place = stage.place
     wrong = [] if stage.service.fired[fault] > fired else ["the fault never fired"]
     wrong += _told_badly(page, fault)
     if number == 0 and _shown(page) != shown:

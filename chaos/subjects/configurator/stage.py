@@ -10,7 +10,7 @@ import threading
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -35,7 +35,10 @@ from pywats_reliability.supervisor import Supervisor
 T = TypeVar("T")
 DEADLINE_S = 10.0
 _KNOWN = ("This plugin does not support propagateSizeHints()",)  # Of the offscreen platform: it has no screen to tell.
-FAST = Limits(load_s=0.25, action_s=0.25, upload_s=0.5, program_s=5.0, poll_s=0.5, log_s=0.2, sure_s=2.0, follow_s=0.02)
+FAST = Limits(load_s=8.0, action_s=8.0, upload_s=8.0, poll_s=0.5, log_s=0.2, follow_s=0.02)
+"""The usual deadlines, about; and rhythms that are worth waiting for."""
+SHORT = replace(FAST, load_s=0.25, action_s=0.25, upload_s=0.5)
+"""For a request that is never answered, once everything else is through: a busy machine would not keep these."""
 
 
 class WatchedLink(Connected, ServiceLink):
