@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
-import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,89 +14,23 @@ from chaos.crash.story import FOLDER, CrashStory, End, Outside, Wrong
 from chaos.errors import UsageError
 from chaos.sim.disk import syncfs
 from chaos.storage import MODELS, Contents
+from chaos.subjects.reference_crash_reports import KEEPING, Reports, abstracted, names_in, records_in, report_of
 from pywats_reliability.config import ClientConfig
 from pywats_reliability.config.document import encoded
 from pywats_reliability.config_file import load_config, save_config
 from pywats_reliability.disk import Disk
 from pywats_reliability.errors import ConfigFileError, DiskError, ReliabilityError
 from pywats_reliability.ports import SystemClock
-from pywats_reliability.report import Report, parse_report
+from pywats_reliability.report import Report
 from pywats_reliability.store import ReportStore, StoreLimits
 from pywats_reliability.store.names import Record
 
 DATA = Path(FOLDER) / "data"
 CONFIG = Path(FOLDER) / "config.json"
-KEEPING = ("pending", "sent", "failed")
-LOCKS = re.compile(r"data/\.?\.lock.*")
-STAMPED = re.compile(r"\d{8}T\d{6}\.\d{6}Z_")
 ATTEMPTS = 2
 OLD, NEW = ClientConfig(station_name="OLD"), ClientConfig(station_name="NEW")
 FOLDERS: Contents = dict.fromkeys(("data", "data/failed", "data/pending", "data/quarantine", "data/sent"))
-Work = Callable[[ReportStore, Outside, "Reports"], Awaitable[Wrong | None]]
-
-
-def report_of(number: int, *, serial: str = "") -> Report:
-    """Return a small report, always the same for a number."""
-    fields = {
-        "id": f"00000000-0000-4000-8000-{number:012d}", "pn": "P", "sn": serial or f"S{number}", "rev": "1",
-        "processCode": 10, "machineName": "M", "location": "L", "purpose": "P",
-    }  # fmt: skip
-    return parse_report(json.dumps(fields).encode())
-
-
-@dataclass(frozen=True, slots=True)
-class Reports:
-    """The reports of a story, by what the outside calls them."""
-
-    by_name: dict[str, Report]
-
-    def named(self, body: bytes) -> str:
-        """Return what the outside calls a report, or a digest when it is none of the story's."""
-        return next((name for name, report in self.by_name.items() if report.body == body), _digest(body))
-
-
-def _digest(body: bytes) -> str:
-    return hashlib.sha256(body).hexdigest()[:12]
-
-
-def abstracted(contents: Contents) -> Contents:
-    """Abstract from what grows, or differs, without end: who held the lock, and how often a report was handed over.
-
-    A start neither reads nor believes the file beside the lock, and removes by its name whatever was written aside and
-    never renamed, without reading it. A producer that was not answered hands its report over
-    again, so that each crash before the answer leaves one more copy; of more than two of the same contents, two count.
-    """
-    found: dict[str, Any] = {}
-    for path, leaf in contents.items():
-        if LOCKS.fullmatch(path):
-            continue
-        if not isinstance(leaf, bytes) or "Z_" not in path:
-            found[path] = leaf
-            continue
-        name = path.rpartition("/")[2]
-        if name.startswith("."):
-            found[f"{path.rpartition('/')[0]}/a leftover"] = b""
-            continue
-        shape = f"{path.rpartition('/')[0]}/{STAMPED.sub('', name)} {_digest(leaf)}"
-        copy = f"{shape} 2" if f"{shape} 1" in found else f"{shape} 1"
-        found[copy] = leaf
-    return found
-
-
-def records_in(contents: Contents, folder: str) -> dict[str, bytes]:
-    """Return the records in one of the folders, by name."""
-    prefix = f"data/{folder}/"
-    return {
-        path.removeprefix(prefix): leaf
-        for path, leaf in contents.items()
-        if path.startswith(prefix) and path.endswith(".json") and not path.endswith((".history.json", ".reason.json"))
-        and isinstance(leaf, bytes) and not path.removeprefix(prefix).startswith(".")
-    }  # fmt: skip
-
-
-def names_in(contents: Contents, folder: str, reports: Reports) -> list[str]:
-    """Return what the outside calls the records in a folder."""
-    return sorted(reports.named(body) for body in records_in(contents, folder).values())
+Work = Callable[[ReportStore, Outside, Reports], Awaitable[Wrong | None]]
 
 
 @dataclass(frozen=True, slots=True)
