@@ -46,19 +46,26 @@ def abstracted(contents: Contents) -> Contents:
     A start neither reads nor believes the file beside the lock, and removes by its name whatever was written aside and
     never renamed, without reading it. A producer that was not answered hands its report over
     again, so that each crash before the answer leaves one more copy; of more than two of the same contents, two count.
+    What is in quarantine stays there, under whatever name.
     """
     found: dict[str, Any] = {}
     for path, leaf in contents.items():
+        folder, _, name = path.rpartition("/")
         if LOCKS.fullmatch(path):
             continue
-        if not isinstance(leaf, bytes) or "Z_" not in path:
+        if not isinstance(leaf, bytes):
             found[path] = leaf
             continue
-        name = path.rpartition("/")[2]
-        if name.startswith("."):
-            found[f"{path.rpartition('/')[0]}/a leftover"] = b""
+        if name.startswith(".") and name.endswith(".tmp"):
+            found[f"{folder}/a leftover"] = b""
             continue
-        shape = f"{path.rpartition('/')[0]}/{STAMPED.sub('', name)} {_digest(leaf)}"
+        if folder == "data/quarantine":
+            shape = f"{folder}/{'a reason' if name.endswith('.reason.json') else _digest(leaf)}"
+        elif "Z_" in path:
+            shape = f"{folder}/{STAMPED.sub('', name)} {_digest(leaf)}"
+        else:
+            found[path] = leaf
+            continue
         copy = f"{shape} 2" if f"{shape} 1" in found else f"{shape} 1"
         found[copy] = leaf
     return found
