@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,8 +57,11 @@ class StoreStory:
             except DiskError:
                 outside.was_refused()
             finally:
-                with suppress(DiskError):
+                try:
                     await store.close()
+                except DiskError:
+                    outside.was_refused()
+                    await store.close()  # Harmless to repeat, and its threads end with it.
             return found
 
         return main
