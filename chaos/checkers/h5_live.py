@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from chaos.checkers.judgement import judged, lost, undelivered
 from chaos.history import History, Kind
@@ -12,7 +11,9 @@ from chaos.verdict import Finding
 
 DEARER_MAX = 2.0
 NOISE_S = 0.004
-"""By how much more, and by how many seconds, the median beside ten thousand may be dearer, live, on a busy machine."""
+"""By how much more, and by how many seconds, accepting beside ten thousand may be dearer, live.
+
+Compared is the fastest tenth: a busy machine makes single calls slower, a queue that is looked through makes all."""
 
 
 def limits_in_bytes_hold(history: History) -> Finding:
@@ -37,11 +38,11 @@ def the_count_is_the_folders(history: History) -> Finding:
 
 
 def a_long_queue_costs_no_more(history: History) -> Finding:
-    """H5.6: the median of accepting beside 10,000 is that beside 10; highest, refused and evicted are told."""
+    """H5.6: accepting beside 10,000 takes what it takes beside 10; highest, refused and evicted are told."""
     looks = [look.value for look in history.observed("cost")]
     wrong = []
     for look in looks:
-        few, many = statistics.median(look["few_s"]), statistics.median(look["many_s"])
+        few, many = _fastest_tenth(look["few_s"]), _fastest_tenth(look["many_s"])
         if many > few * DEARER_MAX + NOISE_S:
             wrong.append(f"accepting took {many * 1000:.1f} ms beside 10,000, {few * 1000:.1f} ms beside 10")
         figures = look["figures"]
@@ -49,6 +50,10 @@ def a_long_queue_costs_no_more(history: History) -> Finding:
             wrong.append(f"the figures are {figures}")
     waiting = [look["pending"] for look in looks]
     return judged("no dearer, and the figures told", wrong, of=sum(count >= 10_000 for count in waiting))
+
+
+def _fastest_tenth(took_s: Sequence[float]) -> float:
+    return sorted(took_s)[len(took_s) // 10]
 
 
 CHECKERS: Mapping[str, tuple[Checker, ...]] = {
