@@ -68,11 +68,16 @@ def judge(
     fired = fault_names(history.faults())
     silent = [name for name in scenario.faults if is_whole and not fired.get(name)]
     findings = [
-        _checked(property_id, check, history)
+        finding
         for property_id in scenario.proves
-        for check in checkers.get(property_id, ())
+        for finding in _concerned([_checked(property_id, check, history) for check in checkers.get(property_id, ())])
     ]
     return [_weakened(found, error, silent, is_main=found.property_id == scenario.proves[0]) for found in findings]
+
+
+def _concerned(findings: list[Finding]) -> list[Finding]:
+    """Return what the checkers of one property found, without those that had nothing to judge where another had."""
+    return [finding for finding in findings if finding.verdict is not Verdict.NOT_EXERCISED] or findings
 
 
 def _checked(property_id: str, check: Checker, history: History) -> Finding:

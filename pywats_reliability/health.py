@@ -225,6 +225,7 @@ def _described(task: TaskState) -> dict[str, object]:
         "condition": str(task.condition),
         "failures": task.failures,
         "restarts": task.restarts,
+        "last_restart_at": task.last_restart_at,
         "last_error": task.last_error,
         "heartbeats": task.heartbeats,
     }

@@ -7,6 +7,8 @@ from chaos.checkers import (
     c1_endings,
     c1_shutdown,
     c2_background_tasks,
+    c2_failing_tasks,
+    c2_silent_tasks,
     c2_truth,
     h1_save_before_send,
     h1_under_faults,
@@ -30,6 +32,8 @@ _MODULES = (
     c1_endings,
     c1_conversions,
     c2_background_tasks,
+    c2_failing_tasks,
+    c2_silent_tasks,
     c2_truth,
     h1_save_before_send,
     h1_under_faults,
@@ -47,5 +51,9 @@ _MODULES = (
 
 
 def all_checkers() -> dict[str, tuple[Checker, ...]]:
-    """Return the checkers by the id of the property they judge."""
-    return {property_id: checks for module in _MODULES for property_id, checks in module.CHECKERS.items()}
+    """Return the checkers by the id of the property they judge; several modules may judge one property."""
+    found: dict[str, tuple[Checker, ...]] = {}
+    for module in _MODULES:
+        for property_id, checks in module.CHECKERS.items():
+            found[property_id] = (*found.get(property_id, ()), *checks)
+    return found

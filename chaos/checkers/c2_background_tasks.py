@@ -13,7 +13,7 @@ from chaos.verdict import Finding
 def a_critical_failure_is_an_error_at_once(history: History) -> Finding:
     """C2.2: status Error within a second, IPC and health answer and name the task, submitting still saves."""
     failed = history.faults("failpoint.raise")
-    task = failed[0].value["place"].removeprefix("task:") if failed else ""
+    task = str(failed[0].value["place"]).partition(":")[2] if failed else ""
     statuses = [event for event in history.observed("status") if event.value["status"] == "Error"]
     wrong = []
     if failed and not statuses:
@@ -26,8 +26,8 @@ def a_critical_failure_is_an_error_at_once(history: History) -> Finding:
     wrong += [f"health answered {h['status_code']} without naming {task}" for h in health if task not in h["text"]]
     refused = [op for op in history.operations("submit") if op.outcome is not Kind.OK]
     wrong += [f"submitting ended {op.outcome}: {op.value.get('error')}" for op in refused]
-    pending = kept(history.last("folders").value, "pending")
-    wrong += [f"report {i[:8]} is not in pending/" for i in accepted(history) if i not in pending]
+    pending = kept(history.last("folders").value, "pending", "sent")
+    wrong += [f"report {i[:8]} was not saved" for i in accepted(history) if i not in pending]
     looks = len(failed) * len(health) * len(accepted(history))
     return judged("Error at once, the task named, IPC, health and submitting go on", wrong, of=looks)
 
@@ -35,7 +35,7 @@ def a_critical_failure_is_an_error_at_once(history: History) -> Finding:
 def a_non_critical_failure_degrades(history: History) -> Finding:
     """C2.3: still Running, marked degraded, the task named; reports flow."""
     failed = history.faults("failpoint.raise")
-    task = failed[0].value["place"].removeprefix("task:") if failed else ""
+    task = str(failed[0].value["place"]).partition(":")[2] if failed else ""
     after = [e.value for e in history.observed("status") if failed and e.time_ns >= failed[0].time_ns]
     wrong = [f"the status is {value['status']}" for value in after if value["status"] != "Running"]
     degraded = [" ".join(value["reasons"]) for value in after if value.get("degraded")]

@@ -35,6 +35,7 @@ class SimFailpoint:
         self._used = [0] * len(self.terms)
         self.reached = self._fired = 0
         self._released = False
+        self._waiting: list[tuple[SimProcess, Callable[[], None]]] = []
         self.process: SimProcess | None = None
 
     @property
@@ -44,12 +45,22 @@ class SimFailpoint:
 
     async def fired(self, times: int = 1, *, limit_s: float = 20) -> None:
         """Wait until it has fired that often. Raises ``OverdueError``."""
+        here, woken = self._kernel.current, asyncio.Event()
+        assert here is not None, "a simulated process waits for another"
+        waiting = (here, woken.set)
+        self._waiting.append(waiting)
         try:
             async with asyncio.timeout(limit_s):
-                while self._fired < times:  # noqa: ASYNC110 - virtual time; whoever fires it is another process
-                    await asyncio.sleep(POLL_S)
+                while self._fired < times:
+                    woken.clear()
+                    await woken.wait()
         except TimeoutError as error:
             raise OverdueError(f"{self._place} fired {times} times", limit_s, f"{self._fired} times") from error
+        finally:
+            self._waiting.remove(waiting)
+
+    def tell(self) -> None:
+        """Do nothing: every firing is in the history already (a live one has to be asked)."""
 
     def release(self) -> None:
         """Let go on what is paused there."""
@@ -73,6 +84,8 @@ class SimFailpoint:
             return None
         self._fired += 1
         self._history.fault(f"failpoint.{term.action}", place=self._place)
+        for process, wake in self._waiting:
+            self._kernel.deliver(process, wake)
         return term
 
     def act(self) -> Any:
@@ -99,6 +112,8 @@ class SimFailpoint:
             await asyncio.sleep(term.arguments[0])
         elif term.action == "hang":
             await asyncio.get_running_loop().create_future()
+        elif term.action == "cling":
+            await _cling()
         elif term.action == "pause":
             while not self._released:  # noqa: ASYNC110 - virtual time; whoever releases it is another process
                 await asyncio.sleep(POLL_S)
@@ -125,6 +140,15 @@ class SimFailpoint:
 
     def __repr__(self) -> str:
         return f"SimFailpoint({self._place}, reached {self.reached}, fired {self._fired})"
+
+
+async def _cling() -> None:
+    """Wait for ever, whatever cancels it: the very misbehaviour that is to be planted."""
+    while True:
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            continue
 
 
 class FailpointSeam:

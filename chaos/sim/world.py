@@ -12,6 +12,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from chaos.errors import NotAvailableError, OverdueError
@@ -89,6 +90,33 @@ class SimWorld(WorldLooks):
             return service
         operation.ok(pid=process.number)
         return service
+
+    async def start_again(self) -> SimService:
+        """Kill the subject and start it anew, without failpoints."""
+        await self.service.kill()
+        return await self.start()
+
+    def file(self, name: str) -> Path:
+        """Return a path in the run's own folder."""
+        return self.site.folder / name
+
+    def folder(self, name: str) -> Path:
+        """Return one of the folders that the subject keeps reports in."""
+        return self.subject.folder(self.site, name)
+
+    def observe_remains(self) -> None:
+        """Observe ``remains``: whether the subject has ended, what it left of its sockets, and what it said."""
+        process, address = self.service.process, Path(self.subject.ipc_address(self.site))
+        left = [str(address)] if address.exists() else []
+        said = [record.text for record in self.stage.log.records if record.process == process.name]
+        self.history.observe(
+            "remains",
+            ended=not process.is_alive,
+            processes=[],
+            files=left,
+            said="\n".join(said),
+            exit=process.exit_code,
+        )
 
     async def stored_at_server(self) -> set[str]:
         """Return the ids of the reports that the server has stored."""

@@ -23,11 +23,34 @@ SETTINGS = {"api_token": TOKEN, "retry_interval_seconds": 1, "retry_cap_seconds"
 """What every run starts with: the timing of retries shortened, as a live world cannot jump over it."""
 
 CONFIGURATOR = "configurator:"  # What a probe's name begins with that needs Qt.
+_RUNS = {
+    "watchdog": "client_service.rhythms:Rhythms.watchdog",
+    "ping": "client_service.rhythms:Rhythms.ping",
+    "register": "client_service.rhythms:Rhythms.register",
+    "pending_queue": "pending_queue:AsyncPendingQueue.run",
+    "converter_pool": "converter_pool:AsyncConverterPool.run",
+    "config_watcher": "config_file:ConfigWatcher.run",
+    "task_monitor": "supervisor:Supervisor._monitor",
+    "ipc_server": "ipc:AsyncIPCServer.run",
+    "health_server": "health_server:HealthServer.run",
+}
+"""The coroutine that each background task runs, anew at every restart."""
+_TICKS = {
+    "watchdog": "client_service.rhythms:Rhythms.look_after_the_house",
+    "ping": "client_service.rhythms:Rhythms.ask_for_a_sign_of_life",
+    "register": "client_service.rhythms:Rhythms.introduce",
+    "pending_queue": "pending_queue:AsyncPendingQueue._free_slots",
+    "converter_pool": "converter_pool:AsyncConverterPool._begin_conversions",
+    "config_watcher": "config_file:ConfigWatcher.look",
+}
+"""What a background task calls once in each of its rounds, where there is such a function."""
 _FAILPOINTS = {
     "before_mark_sent": "pywats_reliability.store:ReportStore.mark_sent#before",
     "task:pending_queue": "pywats_reliability.pending_queue:AsyncPendingQueue.run#before",
     "task:ping": "pywats_reliability.client_service.rhythms:Rhythms.ask_for_a_sign_of_life#before",
     "task:config_watcher": "pywats_reliability.config_file:ConfigWatcher.look#before",
+    **{f"run:{task}": f"pywats_reliability.{coroutine}#before" for task, coroutine in _RUNS.items()},
+    **{f"tick:{task}": f"pywats_reliability.{function}#before" for task, function in _TICKS.items()},
     "an_upload": "pywats_reliability.pending_queue:AsyncPendingQueue._upload#before",
     "before_the_write": "pywats_reliability.store.batches:WritePlan._write#before",
     "before_the_publish": "pywats_reliability.store.batches:WritePlan._publish#before",
