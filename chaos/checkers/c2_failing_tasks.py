@@ -1,4 +1,4 @@
-"""C2: what the log, the counts and the status say of a task that failed, against the restart rules as they are promised."""
+"""C2: what log, counts and status say of a task that failed, against the restart rules as they are promised."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def failures_of(history: History, task: str) -> list[Event]:
 
 
 def a_failure_is_logged_once(history: History) -> Finding:
-    """C2.1: for each exception one record at ERROR with the task's name and the whole traceback, and one more counted."""
+    """C2.1: for each exception one record at ERROR with the task's name and the traceback, and one more counted."""
     plan = [event.value for event in history.observed("planned")]
     wrong, count = [], 0
     for task, kind in ((str(value["task"]), str(value["kind"])) for value in plan if records(history)):

@@ -13,6 +13,7 @@ import inspect
 import signal
 import traceback
 from collections.abc import Callable
+from concurrent.futures import thread as pools
 from typing import TYPE_CHECKING, Any
 
 from greenlet import GreenletExit
@@ -92,11 +93,23 @@ class SimProcess:
 
     def _join_threads(self) -> None:
         """Wait for the threads that are no daemons, as the interpreter does at its end."""
+        self._release_pools()
         for strand in [strand for strand in self.strands if not strand.is_daemon and strand is not self.main_strand]:
             if not strand.has_ended:
                 wait = Wait(self.kernel, self, f"end of thread {strand.name}")
                 strand.on_end.append(wait.end)
                 wait.here()
+
+    def _release_pools(self) -> None:
+        """Let the threads of pools that nobody shut down end after their work, as ``concurrent.futures`` does at exit."""
+        idents = {strand.ident for strand in self.strands}
+        for thread, items in list(pools._threads_queues.items()):  # noqa: SLF001 - the only place
+            if thread.ident in idents:
+                arguments = getattr(thread, "_args", ())
+                executor = arguments[0]() if arguments else None
+                if executor is not None:
+                    executor._shutdown = True  # noqa: SLF001 - what the interpreter's end means to a pool
+                items.put(None)
 
     def kill(self, *, power_lost: bool = False, exit_code: int = -signal.SIGKILL) -> None:
         """End it this instant. Called by its own code, this never returns."""

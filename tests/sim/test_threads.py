@@ -160,3 +160,17 @@ def test_an_error_in_a_thread_counts_against_the_program() -> None:
 
     with pytest.raises(SimulationFailedError, match="no number"):
         simulate(main)
+
+
+def test_a_pool_that_nobody_shut_down_does_not_hold_up_the_end_of_its_process() -> None:
+    kept: list[ThreadPoolExecutor] = []
+
+    def main() -> str:
+        kept.append(ThreadPoolExecutor(2))
+        done: list[str] = []
+        kept[0].submit(time.sleep, 3.0)
+        kept[0].submit(done.append, "worked")
+        return "left"
+
+    run = simulate(main)[0]
+    assert (run.result, run.virtual_s) == ("left", 3.0)
