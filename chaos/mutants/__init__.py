@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from chaos.mutants import disk_order, h1_save_before_send, h2_pages, h3_pages
+from chaos.mutants import c2_background_tasks, disk_order, h1_save_before_send, h2_pages, h3_pages
 from chaos.mutants.mutant import Mutant, mutant, mutant_named, planted
 
 __all__ = ["Mutant", "all_mutants", "find_mutant", "mutant", "planted"]
 
 _MODULES: tuple[object, ...] = (
+    c2_background_tasks,
     disk_order,
     h1_save_before_send,
     h2_pages,

@@ -164,7 +164,7 @@ def swallows_its_cancellation(service: Replacements) -> None:
             while True:
                 try:
                     await original(watcher, heartbeat)
-                except BaseException:
+                except (Exception, asyncio.CancelledError):
                     log.debug("the configuration watcher goes on", exc_info=True)
 
         return run()
@@ -181,7 +181,7 @@ def logs_its_cancellation_as_an_error(service: Replacements) -> None:
         async def ask() -> None:
             try:
                 await original(rhythms)
-            except BaseException:
+            except (Exception, asyncio.CancelledError):
                 log.exception("ping failed")
                 raise
 
@@ -344,11 +344,11 @@ def only_long_blocks_count(service: Replacements) -> None:
 def every_late_timer_is_a_block(service: Replacements) -> None:
     """Calls the loop blocked whenever a timer comes a twentieth of a second late."""
 
-    def strict(original: Result, watch: Any, *arguments: Any) -> None:
-        original(watch, *arguments)
+    def strict(original: Result, watch: Any) -> None:
         watch._limits = replace(watch._limits, loop_blocked_s=watch._limits.loop_check_s + 0.05)
+        original(watch)
 
-    service.wrap("pywats_reliability.supervisor.loop_watch:LoopWatch.__init__", strict)
+    service.wrap("pywats_reliability.supervisor.loop_watch:LoopWatch._tick", strict)
 
 
 @mutant("C2.9", subtle="only with a converter that cannot be loaded")
