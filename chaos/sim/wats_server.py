@@ -34,6 +34,7 @@ from chaos.sim.net.sockets import SimulatedSocket
 from chaos.wats_server import EventKind, ReportDeliveries, ReportServer, ServerEvent, ServerSettings
 from chaos.wats_server.events import Wanted
 from chaos.wats_server.memory import ServerMemory
+from chaos.wats_server.traces import RequestTrace
 from chaos.worlds.server_calls import ServerCalls
 
 if TYPE_CHECKING:
@@ -132,6 +133,10 @@ class SimulatedWatsServer(ServerCalls):
         """Return what it knows of each report id."""
         return self.deliveries_now()
 
+    def exchanges(self, history: History) -> list[dict[str, Any]]:
+        """Return every upload that came so far: its report, when it began and was read whole and ended, its status."""
+        return [_exchange(trace, history) for trace in self.memory.traces.all() if trace.report_id is not None]
+
     async def _serve(self) -> None:
         async with self._server:
             self._is_ready = True
@@ -172,3 +177,16 @@ class SimulatedPeerWatch:
             yield
         finally:
             endpoint.on_peer_left.remove(tell)
+
+
+def _exchange(trace: RequestTrace, history: History) -> dict[str, Any]:
+    """Return an upload as checkers need it. ``status`` is None while no whole answer was sent."""
+    times = {kind: history.elapsed_ns(time_ns) for kind, time_ns in trace.times_ns.items()}
+    return {
+        "report_id": trace.report_id,
+        "began_ns": min(times.values()),
+        "read_ns": times.get(EventKind.BODY_READ),
+        "ended_ns": max(times.values()),
+        "status": trace.status if EventKind.ANSWERED in times else None,
+        "rule": trace.rule,
+    }

@@ -9,13 +9,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from chaos.errors import NotAvailableError, OverdueError
+from chaos.errors import CommandRefusedError, NotAvailableError, OverdueError
 from chaos.protocols import Site, WorldKind
 from chaos.seed import Seed
 from chaos.sim.draw import Draw
@@ -125,6 +126,43 @@ class SimWorld(WorldLooks):
     async def observe_deliveries(self) -> None:
         """Observe ``deliveries``, as the server knows them now."""
         await self.server.observe()
+
+    def folder(self, name: str) -> Path:
+        """Return one of the subject's folders."""
+        return self.subject.folder(self.site, name)
+
+    async def observe_exchanges(self) -> None:
+        """Observe ``exchanges``: every upload that reached the server, from its first byte to its answer, if any."""
+        await self.server.write_faults()
+        self.history.observe("exchanges", exchanges=self.server.exchanges(self.history))
+
+    async def observe_story(self, report_id: str) -> None:
+        """Observe ``story``: where the subject says that a report is, with its attempts, its last error, its events."""
+        client = self.service.another_client()
+        try:
+            places = (await client.request("show_report", {"id": report_id}))["places"]
+        except CommandRefusedError as error:
+            places = []
+            if error.code != "report_not_found":
+                raise
+        finally:
+            await client.close()
+        self.history.observe("story", report_id=report_id, places=places)
+
+    async def start_another(self, **settings: Any) -> None:
+        """Start one more on the same folders, which must end by itself; observe ``another``: its exit and its words.
+
+        Raises ``OverdueError`` when it does not end.
+        """
+        site = replace(self.site, settings={**self.site.settings, **settings})
+        name = f"{self.subject.name}-another"
+        self.stage.network.place(name, STATION)
+        process = self.stage.kernel.new_process(name, self.simulated.main(site, lambda: None))
+        process.start()
+        code = await SimService(self.stage.kernel, process, self.subject, site, self.history, {}, self._draw).exited(60)
+        said = " ".join(str(record["text"]) for record in self.stage.log.as_facts(logging.WARNING)
+                        if record["process"] == name)  # fmt: skip
+        self.history.observe("another", exit=f"exit code {code}", said=said)
 
     async def probe(self, name: str, **arguments: Any) -> Mapping[str, Any]:
         """Raise ``NotAvailableError``: a probe looks at real processes."""

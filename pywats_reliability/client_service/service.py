@@ -329,7 +329,8 @@ class AsyncClientService:
             return
         self._not_online_since = None
         if since is not None and now - since >= OUTAGE_S:
-            log.info("the server is back: %d reports that waited for their retry are due now", self.sync_now())
+            due = self._parts.pending_queue.sync_now(by_hand=False)
+            log.info("the server is back: %d reports that waited for their retry are due now", due)
 
     def _note_api_reason(self, reason: str) -> None:
         self._api_reason = reason

@@ -141,9 +141,12 @@ class AsyncPendingQueue(Generic[R]):
         """End any pause: one by ``pause``, and one because of refused credentials (they may have been mended)."""
         self._set_pause(None, probe_at=None)
 
-    def sync_now(self) -> int:
-        """Let every report that waits for its retry be tried at once; return how many did."""
-        waiting = self._waiting.pop_all()
+    def sync_now(self, *, by_hand: bool = True) -> int:
+        """Let every report that waits for its retry be tried at once; return how many did.
+
+        Not ``by_hand``: but for those that the server itself asked to wait (Retry-After), until then.
+        """
+        waiting = self._waiting.pop_all() if by_hand else self._waiting.pop_unasked(asyncio.get_running_loop().time())
         self._release(waiting)
         if self._probe_at is not None:
             self._probe_at = 0.0
@@ -250,7 +253,8 @@ class AsyncPendingQueue(Generic[R]):
             return
         if upload.is_probe and self._probe_at is not None:
             self.resume()
-        self._wait(upload, await self._outcomes.settle(upload.record, decision))
+        wish_s = decision.not_before_s if isinstance(decision, RetryLater) else None
+        self._wait(upload, await self._outcomes.settle(upload.record, decision), wish_s or 0.0)
 
     async def _met_bug(self, upload: _Upload[R], bug: BaseException) -> None:
         """Log the bug (or keep it for ``run`` to raise), and let it cost its report an attempt."""
@@ -269,12 +273,16 @@ class AsyncPendingQueue(Generic[R]):
             log.exception("report %s: the failed attempt was not kept", upload.record.report_id)
             self._wait(upload, self._outcomes.put_off(upload.record, reason))
 
-    def _wait(self, upload: _Upload[R], wait_s: float | None) -> None:
-        """Let the record wait for its next attempt, outside the slots; ``None``: it has left ``pending/``."""
+    def _wait(self, upload: _Upload[R], wait_s: float | None, wish_s: float = 0.0) -> None:
+        """Let the record wait for its next attempt, outside the slots; ``None``: it has left ``pending/``.
+
+        ``wish_s``: the part of the wait that the server asked for.
+        """
         upload.is_settled = True
         if wait_s is not None:
             self._store.defer(upload.record)
-            self._waiting.add(asyncio.get_running_loop().time() + wait_s, upload.record)
+            now = asyncio.get_running_loop().time()
+            self._waiting.add(now + wait_s, upload.record, now + wish_s)
         self._end(upload)  # Now, not when the task's callback runs: the record may be due, and given out, before that.
 
     def _log_bug(self) -> None:
