@@ -56,19 +56,6 @@ class LiveService(SubjectCalls):
         armed = failpoints if failpoints is not None else {}
         self._failpoints = {p: LiveFailpoint(p, armed[target], history) for p, target in places.items()}
 
-    @property
-    def ipc_token(self) -> str:
-        """Return what clients prove themselves with."""
-        return self._subject.ipc_token(self._site)
-
-    async def change_settings(self, **settings: object) -> None:
-        """Change settings of the running subject over IPC. Raises ``CommandRefusedError``."""
-        client = self.another_client()
-        try:
-            await client.request("set_config", {"settings": settings})
-        finally:
-            await client.close()
-
     def failpoint(self, place: str) -> LiveFailpoint:
         """Return the failpoint that the service was started with at that place."""
         return self._failpoints[place]

@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -32,6 +31,7 @@ from chaos.live.wall_clock import WallClock
 from chaos.live.watchdog import Watchdog
 from chaos.protocols import Site, StartLine, Subject, WorldKind
 from chaos.seed import Seed
+from chaos.worlds.hands import Hands
 from chaos.worlds.looks import WorldLooks
 
 START_LIMIT_S = 30.0
@@ -65,7 +65,7 @@ async def open_live_world(subject: Subject, seed: Seed) -> AsyncIterator[LiveWor
         yield world
 
 
-class LiveWorld(WorldLooks):
+class LiveWorld(WorldLooks, Hands):
     """One run's place (see ``chaos.protocols.World``)."""
 
     kind = WorldKind.LIVE
@@ -143,14 +143,6 @@ class LiveWorld(WorldLooks):
         line = StartLine(module, arguments, {})
         return await self._run(line, None, log="aside.log")
 
-    def folder(self, name: str) -> Path:
-        """Return one of the subject's folders."""
-        return self.subject.folder(self.site, name)
-
-    def config_text(self) -> str:
-        """Return what is in the subject's configuration file now."""
-        return self.subject.config_path(self.site).read_text(encoding="utf-8", errors="replace")
-
     async def start_and_die(self, place: str) -> None:
         """Start the subject with a failpoint that kills it while it starts, and wait until it is gone."""
         target = self.subject.failpoint(place)
@@ -162,20 +154,6 @@ class LiveWorld(WorldLooks):
         if fired:
             self.history.fault("failpoint.kill", place=place, times=fired)
             self.history.fault("process.kill", exit=str(process.status))
-
-    def replace_file(self, path: Path, contents: bytes) -> None:
-        """Put a file in the place of another one at one stroke: nobody sees half of it."""
-        aside = self._folder.file(f"aside-{path.name}")
-        aside.write_bytes(contents)
-        os.rename(aside, path)  # noqa: TID251 - a hand, not the service
-
-    def keep_aside(self, path: Path) -> None:
-        """Take a file out of the subject's folders, as somebody might by hand."""
-        os.rename(path, self._folder.file(path.name))  # noqa: TID251 - a hand, not the service
-
-    def bring_back(self, path: Path) -> None:
-        """Put back a file that was kept aside."""
-        os.rename(self._folder.file(path.name), path)  # noqa: TID251 - as above
 
     def plant_foreign_files(self) -> dict[str, str]:
         """Put files into pending/ that nobody of ours wrote, and return their names with their fingerprints."""

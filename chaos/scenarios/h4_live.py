@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 
 from chaos.live.world import LiveWorld
-from chaos.protocols import scenario
+from chaos.protocols import EVERYWHERE, scenario
 
 CHANGE_LIMIT_S = 20.0
 HUGE_BYTES = 20_000_000
@@ -23,7 +23,7 @@ def _bad_files(good: str) -> Mapping[str, bytes]:
     }
 
 
-@scenario(proves=["H4.6"], faults=["config.bad_file"], limit_s=150)
+@scenario(proves=["H4.6"], faults=["config.bad_file"], limit_s=150, worlds=EVERYWHERE)
 async def bad_configuration_files_while_running(world: LiveWorld) -> None:
     """Torn, empty, binary, wrongly typed and huge files: each is refused by name, the last good one stays in force."""
     service = await world.start(max_queue_size=777)

@@ -8,7 +8,7 @@ import time
 
 from chaos.live.service import LiveService
 from chaos.live.world import LiveWorld
-from chaos.protocols import scenario
+from chaos.protocols import EVERYWHERE, scenario
 
 LARGE_BYTES = 100_000
 LIMIT_BYTES = 450_000
@@ -46,10 +46,10 @@ async def large_reports_and_a_nearly_full_disk(world: LiveWorld) -> None:
     await world.converge(CONVERGENCE_S)
 
 
-@scenario(proves=["H5.4"], faults=["process.kill", "files.removed_by_hand", "server.down"])
+@scenario(proves=["H5.4"], faults=["process.kill", "files.removed_by_hand", "server.down"], worlds=EVERYWHERE)
 async def counts_across_kills_and_hands(world: LiveWorld) -> None:
     """Killed with reports waiting, one removed by hand and brought back: the count is the folder's, down to none."""
-    service = await world.start()
+    service = await world.start(retry_interval_seconds=1, retry_cap_seconds=2.0)
     await world.server.go_down()
     for _ in range(5):
         await service.submit()

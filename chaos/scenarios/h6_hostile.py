@@ -46,7 +46,7 @@ async def a_thousand_hung_clients(world: LiveWorld) -> None:
     world.history.observe("crowd", limit_s=CROWD_LIMIT_S, **json.loads(result.read_text()))
 
 
-@scenario(proves=["H6.5"], faults=["ipc.pipelined", "ipc.large_answer"])
+@scenario(proves=["H6.5"], faults=["ipc.pipelined", "ipc.large_answer"], worlds=EVERYWHERE)
 async def requests_that_are_sent_ahead(world: LiveWorld) -> None:
     """Fifteen requests in one write, and an answer larger than the buffers: one answer each, in order, nothing else."""
     service = await world.start()
@@ -96,7 +96,7 @@ async def _met_with(world: LiveWorld, service: LiveService, name: str, data: byt
     world.history.observe("rubbish", kind=name, found=found)
 
 
-@scenario(proves=["H6.7"], faults=["ipc.wrong_token", "ipc.flood"])
+@scenario(proves=["H6.7"], faults=["ipc.wrong_token", "ipc.flood"], worlds=EVERYWHERE)
 async def clients_without_the_right_to_ask(world: LiveWorld) -> None:
     """Wrong, empty, cut and other users' tokens, and a flood: only hello and refusals; the socket is its owner's."""
     service = await world.start()
@@ -151,7 +151,7 @@ async def _is_closed(client: object) -> bool:
     return True
 
 
-@scenario(proves=["H6.9"], faults=["ipc.second_server", "ipc.stale_socket", "ipc.foreign_answer"])
+@scenario(proves=["H6.9"], faults=["ipc.second_server", "ipc.stale_socket", "ipc.foreign_answer"], worlds=EVERYWHERE)
 async def sockets_and_answers_of_others(world: LiveWorld) -> None:
     """A second server leaves a live socket alone, a stale one is replaced, and a foreign answer is nobody's."""
     service = await world.start()

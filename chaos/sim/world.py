@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -27,6 +26,7 @@ from chaos.sim.stage import STATION, Stage
 from chaos.sim.subject import SimulatedSubject
 from chaos.sim.wats_server import SimulatedWatsServer
 from chaos.trial import PlannedFault, Trial
+from chaos.worlds.hands import Hands
 from chaos.worlds.looks import WorldLooks
 from chaos.worlds.waiting import until
 
@@ -34,7 +34,7 @@ START_LIMIT_S = 300.0
 STARTS_MAX = 3
 
 
-class SimWorld(WorldLooks):
+class SimWorld(WorldLooks, Hands):
     """One run's place (see ``chaos.protocols.World``)."""
 
     kind = WorldKind.SIMULATION
@@ -149,20 +149,20 @@ class SimWorld(WorldLooks):
             await client.close()
         self.history.observe("story", report_id=report_id, places=places)
 
-    async def start_another(self, **settings: Any) -> None:
-        """Start one more on the same folders, which must end by itself; observe ``another``: its exit and its words.
+    async def start_another(self, **settings: Any) -> str:
+        """Start one more on the same folders, which must end by itself; observe ``another`` and return what it said.
 
         Raises ``OverdueError`` when it does not end.
         """
         site = replace(self.site, settings={**self.site.settings, **settings})
-        name = f"{self.subject.name}-another"
+        self.simulated.prepare(site)
+        kernel, name = self.stage.kernel, f"{self.subject.name}-another"
         self.stage.network.place(name, STATION)
-        process = self.stage.kernel.new_process(name, self.simulated.main(site, lambda: None))
-        process.start()
-        code = await SimService(self.stage.kernel, process, self.subject, site, self.history, {}, self._draw).exited(60)
-        said = " ".join(str(record["text"]) for record in self.stage.log.as_facts(logging.WARNING)
-                        if record["process"] == name)  # fmt: skip
+        process = kernel.start(name, self.simulated.main(site, lambda: None))
+        code = await SimService(kernel, process, self.subject, site, self.history, {}, self._draw).exited(START_LIMIT_S)
+        said = " ".join(record.text for record in self.stage.log.records if record.process == name)
         self.history.observe("another", exit=f"exit code {code}", said=said)
+        return said
 
     async def probe(self, name: str, **arguments: Any) -> Mapping[str, Any]:
         """Raise ``NotAvailableError``: a probe looks at real processes."""

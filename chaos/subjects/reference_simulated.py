@@ -30,6 +30,10 @@ class SimulatedReference(ReferenceSubject):
     def __repr__(self) -> str:
         return "SimulatedReference()"
 
+    def ipc_address(self, site: Site) -> str:
+        """Return the path of the service's socket, in a folder that the service has to make."""
+        return str(site.folder / "run" / "service.sock")
+
     def settings(self, site: Site) -> Mapping[str, Any]:
         """Return everything that it will be started with: its own defaults but for addresses and the token."""
         own = {"service_address": site.server_url, "ipc_socket": self.ipc_address(site), "health_port": HEALTH_PORT}

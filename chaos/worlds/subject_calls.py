@@ -43,6 +43,19 @@ class SubjectCalls:
         with suppress(CommandRefusedError, CommandUnansweredError), self._submitting(body) as operation:
             operation.ok(id=await client.submit(body))
 
+    @property
+    def ipc_token(self) -> str:
+        """Return what clients prove themselves with."""
+        return self._subject.ipc_token(self._site)
+
+    async def change_settings(self, **settings: object) -> None:
+        """Change settings of the running subject over IPC. Raises ``CommandRefusedError``."""
+        client = self.another_client()
+        try:
+            await client.request("set_config", {"settings": settings})
+        finally:
+            await client.close()
+
     def another_client(self) -> Client:
         """Return one more client; whoever asked for it closes it."""
         return self._subject.client(self._site)
