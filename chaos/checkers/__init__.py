@@ -23,6 +23,7 @@ from chaos.checkers import (
     h5_live,
     h6_hostile,
     h6_ipc,
+    h6_simulated,
 )
 from chaos.protocols import Checker
 
@@ -49,6 +50,7 @@ _MODULES = (
     h5_live,
     h6_ipc,
     h6_hostile,
+    h6_simulated,
 )
 
 

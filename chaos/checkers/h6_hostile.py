@@ -101,7 +101,7 @@ def nothing_of_others_is_taken(history: History) -> Finding:
     others = [look.value for look in history.observed("another")]
     wrong = [f"the second server ended with {other['exit']}" for other in others if other["exit"] == "exit code 0"]
     alive = [look.value["status"] for look in history.observed("status")]
-    wrong += [] if len(alive) == 2 else [f"{len(alive)} of 2 servers answered at the socket"]
+    wrong += [] if len(alive) == 2 or not others else [f"{len(alive)} of 2 servers answered at the socket"]
     wrong += ["no stale socket was left by the kill" for s in history.observed("stale") if not s.value["is_there"]]
     taken = [look.value["taken"] for look in history.observed("foreign_answer")]
     wrong += [f"a foreign answer was taken: {words[:100]}" for words in taken if "CommandUnansweredError" not in words]

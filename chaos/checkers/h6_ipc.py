@@ -15,7 +15,9 @@ NEVER_READING = "never reading"
 def hung_clients_are_cut_off(history: History) -> Finding:
     """H6.1: a client that does not finish its message is gone at the limit; a good one was answered all the time."""
     cuts = [look.value for look in history.observed("cut") if look.value["hang"] != NEVER_READING]
-    return judged("cut off at the limit, others answered", _late(cuts) + unanswered(history), of=len(cuts))
+    return judged(
+        "cut off at the limit, others answered", _late(cuts) + (unanswered(history) if cuts else []), of=len(cuts)
+    )
 
 
 def readers_that_never_read_are_cut_off(history: History) -> Finding:

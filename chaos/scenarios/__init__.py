@@ -29,6 +29,7 @@ from chaos.scenarios import (
     h5_live,
     h6_hostile,
     h6_ipc,
+    h6_simulated,
 )
 
 __all__ = ["all_scenarios"]
@@ -58,6 +59,7 @@ _MODULES = (
     h5_live,
     h6_ipc,
     h6_hostile,
+    h6_simulated,
     crash_states,
 )
 

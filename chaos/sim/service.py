@@ -11,6 +11,7 @@ from chaos.history import History
 from chaos.protocols import Site, Subject
 from chaos.sim.failpoints import SimFailpoint
 from chaos.sim.kernel import SimKernel
+from chaos.sim.net import SimulatedNetwork
 from chaos.sim.process import SimProcess
 from chaos.worlds.subject_calls import SubjectCalls
 from chaos.worlds.waiting import until
@@ -38,6 +39,12 @@ class SimService(SubjectCalls):
     def failpoint(self, place: str) -> SimFailpoint:
         """Return the failpoint that the service was started with at that place."""
         return self._failpoints[place]
+
+    def open_sockets(self) -> int:
+        """Return how many sockets it holds at this instant."""
+        network = self._kernel.network
+        assert isinstance(network, SimulatedNetwork), "a simulated world has the simulated network"
+        return len(network.table(self.process).sockets)
 
     async def stop(self, *, signals: int = 1) -> None:
         """Send SIGTERM that often and wait until the subject is gone: operation ``stop``, with its exit code.

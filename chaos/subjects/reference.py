@@ -45,6 +45,8 @@ _TICKS = {
 }
 """What a background task calls once in each of its rounds, where there is such a function."""
 _FAILPOINTS = {
+    "command:submit": "pywats_reliability.client_service.commands:Commands.submit#before",
+    "command:get_status": "pywats_reliability.client_service.commands:Commands.get_status#before",
     "before_mark_sent": "pywats_reliability.store:ReportStore.mark_sent#before",
     "task:pending_queue": "pywats_reliability.pending_queue:AsyncPendingQueue.run#before",
     "task:ping": "pywats_reliability.client_service.rhythms:Rhythms.ask_for_a_sign_of_life#before",

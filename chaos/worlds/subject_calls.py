@@ -90,8 +90,8 @@ class SubjectCalls:
         self._history.observe("health", status_code=answer.status_code, text=answer.text)
 
     @asynccontextmanager
-    async def asked_all_the_time(self) -> AsyncIterator[None]:
-        """Ask for the status over and over inside the context, each time as an operation ``ask``."""
+    async def asked_all_the_time(self, pause_s: float = ASK_PAUSE_S) -> AsyncIterator[None]:
+        """Ask for the status every ``pause_s`` seconds inside the context, each time as an operation ``ask``."""
         ended = asyncio.Event()
 
         async def ask() -> None:
@@ -104,7 +104,7 @@ class SubjectCalls:
                 except ChaosError as error:
                     operation.failed(error=str(error))
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(ASK_PAUSE_S):
+                    async with asyncio.timeout(pause_s):
                         await ended.wait()
 
         async with asyncio.TaskGroup() as group:
