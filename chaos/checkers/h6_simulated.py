@@ -14,6 +14,8 @@ from chaos.verdict import Finding
 EXACT_S = 0.05
 """What a limit may be off in virtual time: a few turns of the loop, and the way of the last byte."""
 ERROR_LEVEL = 40
+STOP_S = 10.0
+"""What a stop takes at most when only IPC clients are in its way: a command has 5 s, and 1 s to hear of its end."""
 
 
 def halves_are_cut_off_on_time(history: History) -> Finding:
@@ -48,11 +50,19 @@ def slow_commands_end_at_the_limit(history: History) -> Finding:
             wrong.append(f"a command of {look['kind']} was answered {said} to request {look['request_id']}")
         if abs(look["took_s"] - due_s) > EXACT_S:
             wrong.append(f"a command of {look['kind']} was answered after {look['took_s']:.2f} s")
-    wrong += ["the connection did not go on" for look in history.observed("goes_on") if not look.value["answered"]]
+    wrong += _broken_off(history)
     known = kept(history.last("folders").value) if looks else {}
     late = [look for look in looks if look["kind"] != "59.9 s" and look["report_id"] in known]
     wrong += [f"a command of {look['kind']} had its effect after its error" for look in late]
     return judged("an answer in time, no later effect", wrong, of=len(looks))
+
+
+def a_crowd_costs_a_good_client_nothing(history: History) -> Finding:
+    """H6.4: who comes is answered at once, and who calls regularly keeps the connection."""
+    crowds = [look for look in history.observed("crowd") if look.value.get("is_exact")]
+    slow = [op.took_s for op in history.operations("ask") if op.took_s > EXACT_S]
+    wrong = [f"a good client waited {took_s:.2f} s" for took_s in slow] + _broken_off(history)
+    return judged("answered at once, the connection kept", wrong if crowds else [], of=len(crowds))
 
 
 def streams_make_no_error(history: History) -> Finding:
@@ -90,7 +100,9 @@ def idle_clients_are_closed_on_time(history: History) -> Finding:
         for look in looks
         if abs(look["closed_after_s"] - look["limit_s"]) > EXACT_S
     ]
-    wrong += ["one that asks was closed" for look in history.observed("goes_on") if not look.value["answered"]]
+    wrong += _broken_off(history)
+    stops = [operation.took_s for operation in history.operations("stop")] if looks else []
+    wrong += [f"the stop took {took_s:.1f} s, with nothing to wait for" for took_s in stops if took_s > STOP_S]
     return judged("closed after five minutes, to the second", wrong, of=len(looks))
 
 
@@ -99,6 +111,10 @@ def late_answers_are_nobodys(history: History) -> Finding:
     looks = [look.value for look in history.observed("late_answer")]
     wrong = [f"asked for {look['asked']}, took {look['taken']}" for look in looks if look["asked"] not in look["taken"]]
     return judged("its own answer each time", wrong, of=len(looks))
+
+
+def _broken_off(history: History) -> list[str]:
+    return ["a good connection broke off" for look in history.observed("goes_on") if not look.value["answered"]]
 
 
 def _exact_cuts(history: History) -> list[Mapping[str, Any]]:
@@ -117,6 +133,7 @@ CHECKERS: Mapping[str, tuple[Checker, ...]] = {
     "H6.1": (halves_are_cut_off_on_time,),
     "H6.2": (blocked_writes_are_cut_off_on_time,),
     "H6.3": (slow_commands_end_at_the_limit,),
+    "H6.4": (a_crowd_costs_a_good_client_nothing,),
     "H6.6": (streams_make_no_error,),
     "H6.7": (a_flood_gets_its_rate,),
     "H6.8": (idle_clients_are_closed_on_time,),

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from chaos.mutants import c2_background_tasks, disk_order, h1_save_before_send, h2_pages, h3_pages
+from chaos.mutants import (
+    c2_background_tasks,
+    disk_order,
+    h1_save_before_send,
+    h2_pages,
+    h3_pages,
+    h6_ipc,
+)
 from chaos.mutants.mutant import Mutant, mutant, mutant_named, planted
 
 __all__ = ["Mutant", "all_mutants", "find_mutant", "mutant", "planted"]
@@ -13,6 +20,7 @@ _MODULES: tuple[object, ...] = (
     h1_save_before_send,
     h2_pages,
     h3_pages,
+    h6_ipc,
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from chaos.errors import CommandRefusedError, CommandUnansweredError
 from chaos.faults.hung_clients import Hang, hung_clients
 from chaos.faults.hung_crowd import told
 from chaos.faults.raw_ipc import BAD_STREAMS, RawClient, raw_client, request
@@ -15,7 +16,8 @@ CONNECTION_S = READ_S = 30.0
 WRITE_S, REQUEST_S, IDLE_S = 10.0, 60.0, 300.0
 FORCE_S = 120.0
 PATIENCE_S = 400.0
-ASK_PAUSE_S = 2.0
+ASK_PAUSE_S, RARE_S = 2.0, 10.0
+CALLS_EVERY = 12
 EACH, PLACES = 200, 128
 FLOOD = 60
 RATE_TOKENS, RATE_PER_S = 20, 100 / 60
@@ -87,14 +89,22 @@ async def commands_that_take_too_long(world: SimWorld) -> None:
 async def a_thousand_hung_clients_as_delivered(world: SimWorld) -> None:
     """A thousand clients hang in five ways against the 128 places that there are: a good one waits for nobody."""
     service = await world.start(ipc_max_connections=PLACES)
-    async with hung_clients(service.ipc_address, world.history) as crowd, service.asked_all_the_time(ASK_PAUSE_S):
-        for _ in range(EACH):
+    async with (
+        hung_clients(service.ipc_address, world.history) as crowd,
+        raw_client(service.ipc_address, token=service.ipc_token) as regular,
+        service.asked_all_the_time(ASK_PAUSE_S),
+    ):
+        for number in range(EACH):
             for kind in Hang:
                 await crowd.hang(kind)
+            if number % CALLS_EVERY == 0:
+                answer = await regular.ask("get_status", str(number))
+                world.history.observe("goes_on", answered=bool(answer and answer["success"]))
+                await asyncio.sleep(world.draw.seconds(0, 1))
         world.history.fault("ipc.crowd", times=EACH * len(Hang))
         world.history.observe("resources", socket=service.open_sockets())
         cuts = await crowd.cut_off(limit_s=PATIENCE_S)
-    world.history.observe("crowd", limit_s=CONNECTION_S, **told(cuts))
+    world.history.observe("crowd", limit_s=CONNECTION_S, is_exact=True, **told(cuts))
 
 
 @scenario(proves=["H6.5"], faults=["ipc.pipelined", "ipc.cut_into_pieces"], worlds=SIMULATED)
@@ -126,7 +136,7 @@ async def requests_ahead_in_pieces(world: SimWorld) -> None:
 async def fuzzed_streams(world: SimWorld) -> None:
     """Streams drawn from the seed: known rubbish, good requests with bytes exchanged, cut or doubled, in any pieces."""
     service = await world.start()
-    async with service.asked_all_the_time(ASK_PAUSE_S):
+    async with service.asked_all_the_time(RARE_S):
         for _ in range(world.draw.count(4, 12)):
             name, data = _drawn_stream(world)
             async with raw_client(service.ipc_address) as client:
@@ -204,7 +214,11 @@ async def answers_that_come_late(world: SimWorld) -> None:
                 asked = "status"
             except TimeoutError:
                 world.mark("answered late")
-                taken, asked = sorted(await client.request("get_queue")), "records"
+                asked = "records"
+                try:
+                    taken = sorted(await client.request("get_queue"))
+                except (CommandRefusedError, CommandUnansweredError) as error:
+                    taken = [str(error)]
             world.history.observe("late_answer", asked=asked, taken=taken)
     finally:
         await client.close()
@@ -254,7 +268,7 @@ async def _said(client: RawClient) -> str:
 def _drawn_stream(world: SimWorld) -> tuple[str, bytes]:
     """Return rubbish of a known kind, or good requests with something wrong in them; with a word for it."""
     draw = world.draw
-    if draw.chance(0.3, stream="fuzz"):
+    if draw.chance(0.2, stream="fuzz"):
         return draw.one_of(BAD_STREAMS, stream="fuzz")
     command = draw.one_of(["ping", "get_status", "auth", "submit", "", "\ud800", "x" * 5000], stream="fuzz")
     data = bytearray(request(command, "1", report="{}", folder="pending")) * draw.count(1, 3, stream="fuzz")

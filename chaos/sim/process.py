@@ -101,7 +101,7 @@ class SimProcess:
                 wait.here()
 
     def _release_pools(self) -> None:
-        """Let the threads of pools that nobody shut down end after their work, as ``concurrent.futures`` does at exit."""
+        """Let the threads of pools that nobody shut down end after their work, as the interpreter does at exit."""
         idents = {strand.ident for strand in self.strands}
         for thread, items in list(pools._threads_queues.items()):  # noqa: SLF001 - the only place
             if thread.ident in idents:

@@ -127,10 +127,6 @@ class SimWorld(WorldLooks, Hands):
         """Observe ``deliveries``, as the server knows them now."""
         await self.server.observe()
 
-    def folder(self, name: str) -> Path:
-        """Return one of the subject's folders."""
-        return self.subject.folder(self.site, name)
-
     async def observe_exchanges(self) -> None:
         """Observe ``exchanges``: every upload that reached the server, from its first byte to its answer, if any."""
         await self.server.write_faults()
