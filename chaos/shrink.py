@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from chaos.trial import NS_PER_S, PlannedFault, Trial
+from chaos.trial import EVERY_STREAM, NS_PER_S, PlannedFault, Trial
 
 T = TypeVar("T")
 BUDGET = 400
@@ -133,7 +133,7 @@ class Shrinker:
                 return
 
     def _zeroed(self, best: list[Trial], accept: Callable[[Trial], bool]) -> None:
-        if accept(replace(best[0], zeroed=frozenset(self._streams))):
+        if self._streams and accept(replace(best[0], zeroed=frozenset({EVERY_STREAM}))):
             return
         for stream in self._streams:
             accept(replace(best[0], zeroed=best[0].zeroed | {stream}))

@@ -3,9 +3,9 @@
     C1.6/kill_mid_upload seed=4117 policy=pct plan=power@12.031,cut@3.5+20(server) zeroed=network workload=1
 
 * ``plan`` is what the world does to the subject and when; None means: as the seed draws it.
-* ``zeroed`` names the random streams of which every draw is the harmless one.
+* ``zeroed`` names the random streams of which every draw is the harmless one; ``all`` is every stream there is.
 * ``workload`` limits how much the scenario does (reports, clients), None means: as the seed draws it.
-* ``steps`` are faults at a numbered step of the schedule (a sweep), ``cancel@417``.
+* ``step`` is a fault at a numbered step of the schedule (a sweep): ``cancel@417``, ``kill@417.3``.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from chaos.errors import UsageError
 
 ADVICE = "copy a replay line as it was printed: SCENARIO seed=N [policy=…] [plan=…] [zeroed=…] [workload=N] [step=…]"
 NS_PER_S = 1_000_000_000
+EVERY_STREAM = "all"
 _FAULT = re.compile(
     r"(?P<name>[a-z][a-z_.]*)@(?P<at>\d+(?:\.\d+)?)(?:\+(?P<lasts>\d+(?:\.\d+)?))?(?:\((?P<what>[^()]*)\))?"
 )
-_STEP = re.compile(r"(?P<name>[a-z]+)@(?P<step>\d+)")
+_STEP = re.compile(r"(?P<name>[a-z]+)@(?P<step>\d+)(?:\.(?P<call>[1-9]\d*))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +41,14 @@ class PlannedFault:
 
 @dataclass(frozen=True, slots=True)
 class StepFault:
-    """A fault at exactly one step of the schedule."""
+    """A fault at exactly one step of the schedule; ``call``: before that call to the disk in it (0: before all)."""
 
     name: str
     step: int
+    call: int = 0
 
     def __str__(self) -> str:
-        return f"{self.name}@{self.step}"
+        return f"{self.name}@{self.step}" + (f".{self.call}" if self.call else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +130,8 @@ def _parse_plan(text: str) -> tuple[PlannedFault, ...]:
 def _parse_step(text: str) -> StepFault:
     match = _STEP.fullmatch(text)
     if match is None:
-        raise UsageError("a fault at a step as name@number", repr(text), ADVICE)
-    return StepFault(match["name"], int(match["step"]))
+        raise UsageError("a fault at a step as name@number[.call]", repr(text), ADVICE)
+    return StepFault(match["name"], int(match["step"]), int(match["call"] or 0))
 
 
 def _whole(key: str, text: str) -> int:

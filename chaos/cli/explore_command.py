@@ -104,12 +104,13 @@ def explore_command(scenarios: tuple[str, ...], subject_name: str, mutant: str, 
     seconds = float("inf") if options["minutes"] is None else options["minutes"] * 60
     search = Search(options["seeds"], options["policy"], not options["no_shrink"], name, seconds)
     kept = Corpus(corpus)
+    known = {story.name: kept.trials(story.name) for story in stories}
     began = time.monotonic()
     pool = Pool(options["jobs"])
     with contextlib.ExitStack() as stack:
         stack.callback(pool.close)
         bars = stack.enter_context(Bars(console))
-        player = SimulationPlayer(pool, subject_name, search, bars.heard, kept.trials)
+        player = SimulationPlayer(pool, subject_name, search, bars.heard, known.__getitem__)
         runner = Runner({}, all_checkers(), jobs=1, listener=bars, players={WorldKind.SIMULATION: player})
         question = question_of_many(stories, WorldKind.SIMULATION, options["seed"])
         interrupted = executed(runner, question.runs)

@@ -83,10 +83,14 @@ class SimulationPlayer:
 
 
 def summed_up(scenario: Scenario, tally: Tally, shown: RunResult, took_s: float) -> RunResult:
-    """Return one result for all the runs of a tally; what never fired and was never reached was not exercised."""
+    """Return one result for all the runs of a tally; what never fired and was never reached was not exercised.
+
+    What is broken is told as in ``shown``, the run that its replay line plays again.
+    """
     missing = [f"the fault {name} never fired" for name in scenario.faults if not tally.faults.get(name)]
     missing += [f"the mark {name!r} was never reached" for name in scenario.marks if not tally.marks.get(name)]
-    findings = tuple(_weakened(finding, missing) for finding in tally.findings.values())
+    broken = {(f.property_id, f.expected): f for f in shown.findings if f.verdict is Verdict.BROKEN}
+    findings = tuple(_weakened(finding, missing) for finding in (tally.findings | broken).values())
     return replace(
         shown,
         world=WorldKind.SIMULATION,

@@ -6,6 +6,7 @@ Everything here is a plain function of plain values, called in a process whose h
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from chaos.checkers import all_checkers
@@ -15,12 +16,15 @@ from chaos.outcome import RunResult
 from chaos.plan import find_scenario
 from chaos.scenarios import all_scenarios
 from chaos.shrink import Shrinker, Shrunk
+from chaos.sim.plan_kinds import find_kind
 from chaos.sim.play import Played, play
+from chaos.sim.step_faults import Points, checked
 from chaos.subjects import find_simulated
 from chaos.trial import Trial, parse_trial
 from chaos.verdict import Verdict
 
 SHRINK_BUDGET = 200
+REFERENCE = "reference"
 
 
 def play_order(order: Order) -> Tally:
@@ -43,11 +47,46 @@ def play_line(line: str, *, subject: str = "reference", mutant: str = "") -> Tal
     return tally
 
 
-def play_trial(trial: Trial, *, subject: str = "reference", mutant: str = "", keeps_trace: bool = False) -> Played:
-    """Play one trial of a scenario by name. Raises ``UsageError`` for names that are not there."""
+def points_of(line: str, faults: Sequence[str], *, subject: str = "reference", mutant: str = "") -> list[str]:
+    """Return the trial of ``line`` as lines, one for each of the faults at each step where there can be one."""
+    trial, points = parse_trial(line), Points()
+    play_trial(trial, subject=subject, mutant=mutant, points=points)
+    return [str(replace(trial, step=fault)) for name in faults for fault in points.faults(name)]
+
+
+def play_lines(lines: Sequence[str], *, subject: str = "reference", mutant: str = "") -> Tally:
+    """Play the trials of ``lines`` until one breaks a property."""
+    tally = Tally()
+    for line in lines:
+        tally.join(play_line(line, subject=subject, mutant=mutant))
+        if tally.is_broken:
+            break
+    return tally
+
+
+def play_trial(
+    trial: Trial,
+    *,
+    subject: str = "reference",
+    mutant: str = "",
+    keeps_trace: bool = False,
+    points: Points | None = None,
+) -> Played:
+    """Play one trial of a scenario by name. Raises ``UsageError`` for names (of faults, too) that are not there."""
     scenario = find_scenario(all_scenarios(), trial.scenario)
+    for fault in trial.plan or ():
+        find_kind(fault.name)
+    if trial.step is not None:
+        checked(trial.step)
     with planted(find_mutant(mutant) if mutant else None):
-        return play(scenario, trial, find_simulated(subject), all_checkers(), keeps_trace=keeps_trace)
+        played = play(scenario, trial, find_simulated(subject), all_checkers(), keeps_trace=keeps_trace, points=points)
+    line = played.result.replay_line + _more("subject", subject, REFERENCE) + _more("mutant", mutant, "")
+    return replace(played, result=replace(played.result, replay_line=line))
+
+
+def _more(option: str, value: str, usual: str) -> str:
+    """Return what the replay line needs besides the trial to play the same."""
+    return "" if value == usual else f" --{option} {value}"
 
 
 def signature(result: RunResult) -> str | None:

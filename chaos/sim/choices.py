@@ -1,7 +1,8 @@
 """The decisions of a simulated world: named streams of numbers from one seed; 0 is always the harmless choice.
 
 * A stream is opened at its first draw; what one stream draws never shifts another.
-* For shrinking and replay a stream can be *calmed* (it gives 0 for ever), and single draws can be replaced.
+* For shrinking and replay a stream can be *calmed* (it gives 0 for ever; ``all`` calms each), and single draws can be
+  replaced.
 * Probabilities are cut into ``GRAINS`` steps, so that every decision is a whole number and can be written down.
 """
 
@@ -11,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from chaos.seed import Seed
+from chaos.trial import EVERY_STREAM
 
 GRAINS = 1 << 24
 
@@ -62,7 +64,7 @@ class SeededChoices:
         return self._streams[name]
 
     def _opened(self, name: str) -> Draw:
-        if any(name == calm or name.startswith(calm + "/") for calm in self.script.calmed):
+        if any(calm in (name, EVERY_STREAM) or name.startswith(calm + "/") for calm in self.script.calmed):
             return _harmless
         draw = _seeded(self.seed, name)
         replaced = {number: value for (stream, number), value in self.script.replaced.items() if stream == name}

@@ -18,6 +18,7 @@ from chaos.judging import Failure, judge, said, told
 from chaos.outcome import Fact, RunResult
 from chaos.protocols import Checker, Scenario, WorldKind, fault_names
 from chaos.sim.stage import Stage
+from chaos.sim.step_faults import Points
 from chaos.sim.subject import SimulatedSubject
 from chaos.sim.verdicts import SimulationError, StuckError
 from chaos.sim.world import SimWorld
@@ -42,9 +43,18 @@ class Played:
 
 
 def play(
-    scenario: Scenario, trial: Trial, subject: SimulatedSubject, checkers: Checkers, *, keeps_trace: bool = False
+    scenario: Scenario,
+    trial: Trial,
+    subject: SimulatedSubject,
+    checkers: Checkers,
+    *,
+    keeps_trace: bool = False,
+    points: Points | None = None,
 ) -> Played:
-    """Play ``trial`` and return what came of it. ``keeps_trace``: with every step in the result, for a person."""
+    """Play ``trial`` and return what came of it. ``keeps_trace``: with every step in the result, for a person.
+
+    ``points`` collects where a fault may be put at a step.
+    """
     began = time.monotonic()
     stage = Stage(trial, keeps_trace=keeps_trace)
     failures: list[Failure] = []
@@ -53,6 +63,8 @@ def play(
     async def tester() -> None:
         world = SimWorld(stage, subject, trial)
         worlds.append(world)
+        if points is not None:
+            points.watch(stage.kernel, world.subject_process)
         await world.open()
         failures.append(await told(scenario, world, STORY_LIMIT_S))
         stage.kernel.stop()
@@ -69,7 +81,8 @@ def play(
         time.monotonic() - began, history, failure.words, stage.log.text(),
         policy=stage.kernel.policy.name, marks=marks, trace=stage.trace_text(),
         facts={Fact.STEPS: stage.kernel.step, Fact.SIMULATED_S: stage.kernel.now_ns / 1e9},
-        replay_line=f"pywats-chaos replay '{trial}'", plan="\n".join(str(fault) for fault in plan),
+        replay_line=f"pywats-chaos replay '{trial}'", plan="\n".join(map(str, plan)),
+        disk=tuple(stage.disk_looks.looks),
     )  # fmt: skip
     return Played(result, stage.kernel.digest, plan, stage.kernel.choices.names)
 

@@ -78,18 +78,22 @@ class SimService(SubjectCalls):
 
     async def exited(self, limit_s: float) -> int:
         """Return its exit code once it is gone. Raises ``OverdueError``."""
-        process, here = self.process, self._kernel.current
-        assert here is not None, "a simulated process waits for another"
-        gone = asyncio.Event()
-        process.on_end.append(lambda _: self._kernel.deliver(here, gone.set))
-        if process.is_alive:
-            try:
-                async with asyncio.timeout(limit_s):
-                    await gone.wait()
-            except TimeoutError as error:
-                raise OverdueError(f"the end of {process.name}", limit_s, "it still runs") from error
+        process = self.process
+        try:
+            async with asyncio.timeout(limit_s):
+                await self.gone()
+        except TimeoutError as error:
+            raise OverdueError(f"the end of {process.name}", limit_s, "it still runs") from error
         assert process.exit_code is not None, "who is gone has left an exit code"
         return process.exit_code
+
+    async def gone(self) -> None:
+        """Wait until its process has ended, however long that takes."""
+        here, gone = self._kernel.current, asyncio.Event()
+        assert here is not None, "a simulated process waits for another"
+        self.process.on_end.append(lambda _: self._kernel.deliver(here, gone.set))
+        if self.process.is_alive:
+            await gone.wait()
 
     def __repr__(self) -> str:
         return f"SimService({self._subject.name}, {self.process!r})"

@@ -18,6 +18,7 @@ from chaos.sim.choices import Script
 from chaos.sim.clock import Clock
 from chaos.sim.disk import add_disk
 from chaos.sim.disk.faults import Rule
+from chaos.sim.disk_looks import DiskLooks
 from chaos.sim.entropy import Entropy
 from chaos.sim.escapes import Escapes
 from chaos.sim.failpoints import FailpointSeam
@@ -52,7 +53,8 @@ class Stage:
         self.kernel = SimKernel(Seed(trial.seed), policy=trial.policy, script=script, seams=seams)
         self.disk = add_disk(self.kernel)
         persistence = PERSISTENCE[self.kernel.choices.below("disk/model", len(PERSISTENCE))]
-        self.disk.mount(self.folder, persistence=persistence)
+        volume = self.disk.mount(self.folder, persistence=persistence)
+        self.disk_looks = DiskLooks(volume)
         self.network = SimulatedNetwork(self.kernel, report=self._network_fault, socket_files=self.disk)
         self.kernel.network = self.network
         self.kernel.seams.append(NetworkSeam(self.network))
@@ -108,6 +110,7 @@ class Stage:
         return "\n".join(self._trace)
 
     def _record(self, step: int, now_ns: int, what: str) -> None:
+        self.disk_looks.look(now_ns)
         if len(self._trace) < TRACE_LINES_MAX:
             self._trace.append(f"{step:7} {now_ns / 1e9:14.6f} {what}")
 

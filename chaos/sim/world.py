@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,10 @@ from chaos.seed import Seed
 from chaos.sim.draw import Draw
 from chaos.sim.failpoints import SimFailpoint
 from chaos.sim.net import SimulatedNetwork
+from chaos.sim.process import SimProcess
 from chaos.sim.service import SimService
 from chaos.sim.stage import STATION, Stage
+from chaos.sim.step_faults import plan_step_fault
 from chaos.sim.subject import SimulatedSubject
 from chaos.sim.wats_server import SimulatedWatsServer
 from chaos.trial import PlannedFault, Trial
@@ -51,6 +54,8 @@ class SimWorld(WorldLooks, Hands):
         self.services: list[SimService] = []
         self.plan: list[PlannedFault] = []
         self._starting = asyncio.Lock()
+        if trial.step is not None:
+            plan_step_fault(trial.step, stage.kernel, self.subject_process, self.history)
 
     async def open(self) -> None:
         """Start the server and return once it listens. Raises ``DeadlineError``."""
@@ -200,6 +205,28 @@ class SimWorld(WorldLooks, Hands):
                     return
                 await self.start()
         raise OverdueError("a running subject after everything was healed", START_LIMIT_S, repr(self.service))
+
+    def subject_process(self) -> SimProcess | None:
+        """Return the subject's process as it was last started, dead or alive; None before its first start."""
+        return self.services[-1].process if self.services else None
+
+    @asynccontextmanager
+    async def kept_running(self) -> AsyncIterator[None]:
+        """Start the subject again whenever it has ended, until the block is left; it runs then.
+
+        Raises ``OverdueError`` when it does not start.
+        """
+
+        async def keep() -> None:
+            while True:
+                await self.service.gone()
+                await self.heal()
+
+        async with asyncio.TaskGroup() as group:
+            keeping = group.create_task(keep(), name="keeps the subject running")
+            yield
+            keeping.cancel()
+        await self.heal()
 
     def mark(self, name: str) -> None:
         """Say that the run came to a place that matters: a campaign in which nobody came there has not tried it."""

@@ -52,10 +52,15 @@ def test_a_run_that_fails_otherwise_is_not_taken_for_the_same() -> None:
 
 def test_streams_that_do_not_matter_are_zeroed() -> None:
     def judge(trial: Trial) -> str | None:
-        return "lost" if "schedule" not in trial.zeroed else None
+        return "lost" if not trial.zeroed & {"schedule", "all"} else None
 
     found = Shrinker(judge, streams=("network", "schedule", "disk")).shrink(TRIAL, "lost")
     assert found.trial.zeroed == {"network", "disk"}
+
+
+def test_all_streams_that_do_not_matter_are_one_word() -> None:
+    found = Shrinker(fails_with("kill"), streams=("network", "schedule", "disk")).shrink(TRIAL, "lost")
+    assert str(found.trial) == "H1.3/x seed=7 policy=fifo plan=kill@0+7 zeroed=all workload=1"
 
 
 def test_the_budget_ends_it_and_is_told() -> None:
