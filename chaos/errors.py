@@ -15,6 +15,15 @@ class UsageError(ChaosError):
         super().__init__(f"expected {expected}, found {found}; {advice}")
 
 
+class ExperimentError(UsageError):
+    """An experiment file says something that cannot be, at a line that is named; exit code 3."""
+
+    def __init__(self, place: str, expected: str, found: str, advice: str) -> None:
+        self.place = place
+        super().__init__(expected, found, advice)
+        self.args = (f"{place}: {self}",)
+
+
 class NotAvailableError(ChaosError):
     """This machine cannot do what a scenario needs: the verdict is *not available here*, never *held*."""
 

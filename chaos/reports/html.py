@@ -52,7 +52,7 @@ class RunView:
 
 def to_html(outcome: Outcome, files: Sequence[Files] = ()) -> str:
     """Return the page; ``files`` gives for each run the paths of what is kept beside it, to link to."""
-    page = _environment()
+    page = _environment(outcome)
     beside = files or [NO_FILES] * len(outcome.runs)
     anchors = {id(run): f"run-{number}" for number, run in enumerate(outcome.runs, 1)}
     kept = {id(run): paths for run, paths in zip(outcome.runs, beside, strict=True)}
@@ -81,7 +81,7 @@ def to_html(outcome: Outcome, files: Sequence[Files] = ()) -> str:
     )
 
 
-def _environment() -> Environment:
+def _environment(outcome: Outcome) -> Environment:
     loader = PackageLoader("chaos.reports", "page")
     page = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     page.filters |= {"duration": duration, "seconds": seconds, "detail": detail_of, "prose": _prose}
@@ -89,14 +89,16 @@ def _environment() -> Environment:
         "glyphs": GLYPHS,
         "world_titles": WORLD_TITLES,
         "Verdict": Verdict,
-        "promises": _promises(),
+        "promises": _promises(outcome),
         "id": id,
     }
     return page
 
 
-def _promises() -> Mapping[str, str]:
-    return {part.id: part.promise for part in properties().values()}
+def _promises(outcome: Outcome) -> Mapping[str, str]:
+    """Return the promises by id; a line of an experiment is in no registry, it promises what its finding expected."""
+    lines = {result.property_id: result.worst[1].expected for result in outcome.properties if result.worst}
+    return lines | {part.id: part.promise for part in properties().values()}
 
 
 def _prose(text: str) -> Markup:

@@ -42,7 +42,8 @@ def show_outcome(outcome: Outcome, promises: Mapping[str, str], console: Console
     ``promises`` are the properties' texts by id.
     """
     spoken = [result for result in outcome.properties if result.findings]
-    console.print(_guarantees(outcome, console.width))
+    if matrix(outcome):  # The lines of an experiment belong to no guarantee of ours.
+        console.print(_guarantees(outcome, console.width))
     if len(spoken) <= FEW:
         console.print(_properties(spoken, promises, console.width))
     shown: set[int] = set()
@@ -106,7 +107,8 @@ def _bar(results: Sequence[PropertyResult]) -> Text:
 
 def _properties(results: Sequence[PropertyResult], promises: Mapping[str, str], width: int) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", width=min(width, WIDTH_MAX))
-    table.add_column("property", no_wrap=True, width=9)
+    longest = max((len(result.property_id) for result in results), default=0)
+    table.add_column("property", no_wrap=True, overflow="ellipsis", width=max(9, min(longest, width // 3)))
     table.add_column("", no_wrap=True, overflow="ellipsis", ratio=1)
     table.add_column("verdict", no_wrap=True, width=13)
     table.add_column("runs", justify="right", no_wrap=True, width=6)
