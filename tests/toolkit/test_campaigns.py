@@ -137,11 +137,11 @@ def test_a_soak_with_another_seed_is_not_gone_on_with() -> None:
 
 def test_the_gate_asks_for_what_it_is_told_to(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(
-        f"{LIVE}[tool.pywats-chaos.profiles.mine]\nproperties = ['H3.3', 'H2.1']\nworlds = ['live']\n"
+        f"{LIVE}[tool.pywats-chaos.profiles.mine]\nproperties = ['H3.3', 'H1.1']\nworlds = ['live']\n"
     )
-    question = ["verify", "--profile", "mine", "--require", "H3.3,H2.1"]
+    question = ["verify", "--profile", "mine", "--require", "H3.3,H1.1"]
     assert run(*question, cwd=tmp_path).returncode == ExitCode.NOT_PROVEN
-    found = run(*question, "--allow-unknown", "H2.1", cwd=tmp_path)
+    found = run(*question, "--allow-unknown", "H1.1", cwd=tmp_path)
     assert (found.returncode, "1 not" in found.stdout) == (0, True)
 
 
