@@ -6,6 +6,7 @@ from chaos.checkers import (
     c1_conversions,
     c1_endings,
     c1_shutdown,
+    c1_simulated_stops,
     c2_background_tasks,
     c2_failing_tasks,
     c2_silent_tasks,
@@ -31,6 +32,7 @@ __all__ = ["all_checkers"]
 
 _MODULES = (
     c1_shutdown,
+    c1_simulated_stops,
     c1_endings,
     c1_conversions,
     c2_background_tasks,

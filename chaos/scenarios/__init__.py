@@ -10,6 +10,7 @@ from chaos.scenarios import (
     c1_kills,
     c1_one_crash,
     c1_shutdown,
+    c1_simulated_stops,
     c2_background_tasks,
     c2_failing_tasks,
     c2_silent_tasks,
@@ -38,6 +39,7 @@ __all__ = ["all_scenarios"]
 _MODULES = (
     all_at_once,
     c1_shutdown,
+    c1_simulated_stops,
     c1_endings,
     c1_conversions,
     c1_kills,

@@ -62,7 +62,7 @@ async def the_loop_is_blocked_for_a_while(world: SimWorld) -> None:
 async def every_task_is_cancelled_somewhere(world: SimWorld) -> None:
     """The stop comes at any instant of the tasks' rounds: each ends by its cancellation, and nobody calls it an error."""
     if world.draw.chance(0.5):
-        await world.server.misbehave({"action": "hang_after_headers", "path": "/api/Report/Version"})
+        await world.server.misbehave({"action": "hang_after_headers", "path": "/api/App/Version"})
     service = await world.start()
     for _ in range(world.draw.count(0, 3)):
         await service.submit()

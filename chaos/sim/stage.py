@@ -116,7 +116,7 @@ class Stage:
 
     def _network_fault(self, name: str, has_begun: bool, facts: Mapping[str, Any]) -> None:
         write = self.history.fault if has_begun else self.history.healed
-        write(f"network.{name}", **facts)
+        write(name, **facts)
 
     def _disk_fault(self, rule: Rule, call: str, path: str) -> None:
         if rule.fired <= DISK_FAULTS_TOLD:

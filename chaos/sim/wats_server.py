@@ -113,6 +113,10 @@ class SimulatedWatsServer(ServerCalls):
 
         return await run_in(self._living(), replace)
 
+    def events(self, kind: str) -> list[ServerEvent]:
+        """Return what it saw of that kind since it was started, oldest first."""
+        return self.memory.events.find(Wanted(0, EventKind(kind), None), 1_000_000)
+
     async def wait_for(self, event: str, report_id: str | None, after: int, limit_s: float) -> None:
         """Return once there is such an event above ``after``. Raises ``DeadlineError``."""
         wanted = Wanted(after, EventKind(event), report_id)

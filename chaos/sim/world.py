@@ -102,6 +102,12 @@ class SimWorld(WorldLooks, Hands):
         await self.service.kill()
         return await self.start()
 
+    async def start_and_die(self, place: str) -> None:
+        """Start the subject with a failpoint that kills it while it starts; it is killed when it did not come there."""
+        service = await self.start(failpoints={place: "kill"})
+        if service.process.is_alive:
+            await service.kill()
+
     def file(self, name: str) -> Path:
         """Return a path in the run's own folder."""
         return self.site.folder / name

@@ -66,6 +66,8 @@ _FAILPOINTS = {
     "after_the_hand_over": "pywats_reliability.converter_pool.conversion:Conversion._hand_over#after",
     "before_the_filing": "pywats_reliability.converter_pool.filing:Filing.move#before",
     "after_the_filing": "pywats_reliability.converter_pool.filing:Filing.move#after",
+    "closing_connection": "pywats_reliability.wats_client:WatsClient.aclose#after",
+    "closing_converters": "pywats_reliability.converter_pool:AsyncConverterPool.close#after",
     "closing_ipc": "pywats_reliability.ipc:AsyncIPCServer.close#after",
     "closing_health": "pywats_reliability.health_server:HealthServer.close#after",
 }

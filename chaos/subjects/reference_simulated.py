@@ -80,8 +80,13 @@ async def _serve_once(
         blocked_loop_thread=False,  # It is for real clocks; the loop's own watch sees a block when it ends.
         is_being_written=never_known,
     )
-    guard = ExitGuard(lambda: float(config.force_shutdown_seconds))
-    try:
-        return await serve(site.data, config, around, lambda _: started(), guard)
-    finally:
-        guard.disarm()
+    guard = ExitGuard(lambda: float(config.force_shutdown_seconds), _leave)
+    service, report = await serve(site.data, config, around, lambda _: started(), guard)
+    if service.restart_requested:
+        guard.disarm()  # Otherwise it stays armed, as in the real process: a thread that blocks would hold its exit.
+    return service, report
+
+
+def _leave(code: int) -> None:
+    """End the simulated process: ``os._exit`` as it is when this is called, not as it was when it was imported."""
+    os._exit(code)
