@@ -26,6 +26,8 @@ def a_disk_error_is_told(history: History) -> Finding:
     refused = [op for op in history.operations("submit") if op.outcome is Kind.FAILED]
     unknown = [op for op in history.operations("submit") if op.outcome is Kind.UNKNOWN]
     faults = [event for event in history.faults() if event.name.startswith("syscall.")]
+    if not faults:
+        return judged("each disk error told, nothing left", [], of=0)
     codes = [op.value.get("code") for op in refused]
     wrong = [f"a report was refused as {code}" for code in codes if code != "disk_error"]
     wrong += [f"the service gave no answer: {op.value.get('error')}" for op in unknown]
@@ -56,6 +58,8 @@ def foreign_files_are_kept_apart(history: History) -> Finding:
 def nothing_is_in_flight_twice(history: History) -> Finding:
     """H1.9: all were accepted and delivered once; the second service ended by itself and named the holder."""
     held = [event.value["pid"] for event in history.faults("service.another")]
+    if not held:
+        return judged("all accepted, once each, one service", [], of=0)
     submits = list(history.operations("submit"))
     wrong = [f"a submit ended {op.outcome}: {op.value.get('error')}" for op in submits if op.outcome is not Kind.OK]
     others = [look.value for look in history.observed("another")]

@@ -33,26 +33,27 @@ def plant(folder: Path) -> dict[str, str]:
     (folder / "folder.json" / "inside").write_text("kept")
     os.mkfifo(folder / "pipe.json")
     names = [*_CONTENTS, "oversized.json", "link.json", "folder.json", "pipe.json"]
-    return {name: _fingerprint(folder / name) for name in names}
+    return {name: fingerprint(folder / name) for name in names}
 
 
 def look(quarantine: Path, planted: Mapping[str, str]) -> dict[str, dict[str, object]]:
     """Return for each planted file whether it is in quarantine, unchanged, and what reason stands beside it."""
     found = {}
-    for name, fingerprint in planted.items():
+    for name, known in planted.items():
         place = quarantine / name
         is_there = os.path.lexists(place)
         reason = place.with_name(f"{name}.reason.json")
         why = json.loads(reason.read_text())["why"] if reason.exists() else ""
         found[name] = {
             "is_there": is_there,
-            "is_unchanged": is_there and _fingerprint(place) == fingerprint,
+            "is_unchanged": is_there and fingerprint(place) == known,
             "reason": why,
         }
     return found
 
 
-def _fingerprint(path: Path) -> str:
+def fingerprint(path: Path) -> str:
+    """Return what tells whether a file was changed: its kind, and the hash of what it contains or where it leads."""
     mode = os.lstat(path).st_mode
     if stat.S_ISLNK(mode):
         return f"link to {path.readlink()}"

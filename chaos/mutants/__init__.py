@@ -5,6 +5,7 @@ from __future__ import annotations
 from chaos.mutants import (
     c2_background_tasks,
     disk_order,
+    h1_order_and_place,
     h1_save_before_send,
     h2_pages,
     h3_pages,
@@ -17,6 +18,7 @@ __all__ = ["Mutant", "all_mutants", "find_mutant", "mutant", "planted"]
 _MODULES: tuple[object, ...] = (
     c2_background_tasks,
     disk_order,
+    h1_order_and_place,
     h1_save_before_send,
     h2_pages,
     h3_pages,

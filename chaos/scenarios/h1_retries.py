@@ -1,4 +1,4 @@
-"""H1 in virtual time: failures and refusals of every kind, each with the wait, the count and the place that it deserves."""
+"""H1 in virtual time: failures and refusals of every kind, each with its wait, its count and its place."""
 
 from __future__ import annotations
 
@@ -137,7 +137,9 @@ async def each_status_has_its_meaning(world: SimWorld) -> None:
     for body in world.sample_reports(world.draw.count(3, 6, stream="workload")):
         status, report_id = world.draw.one_of((*REFUSALS, 409), stream="statuses"), world.report_id(body)
         is_known = status == 409 and world.draw.chance(0.5, stream="statuses")
-        words = "" if is_known else f"Serial number is a duplicate, rule {status}" if status == 409 else f"Rule {status}"
+        words = (
+            "" if is_known else f"Serial number is a duplicate, rule {status}" if status == 409 else f"Rule {status}"
+        )
         fates[report_id] = {"status": status, "words": words, "folder": "sent" if is_known else "failed"}
         rules.append({"action": "status", "status": status, "report_id": report_id, "message": words, "times": 1})
         rules[-1] |= {"duplicate": True, "times": 1} if is_known else {}

@@ -122,6 +122,20 @@ async def test_sync_now_tries_what_waits_at_once() -> None:
     assert world.sender.times("r")[1] == asked
 
 
+@in_virtual_time
+async def test_a_server_that_is_back_still_has_its_wish() -> None:
+    async def script(_report_id: str, attempt: int) -> Decision:
+        return RetryLater("busy", not_before_s=3600) if attempt == 1 else Sent()
+
+    async with running(MemoryStore("r"), script, retry_interval_s=30) as world:
+        await asyncio.sleep(10)
+        assert world.queue.sync_now(by_hand=False) == 0
+        await asyncio.sleep(3600)
+        assert world.queue.sync_now(by_hand=False) <= 1
+        await world.until(lambda: world.told.sents == ["r"])
+    assert world.sender.times("r")[1] >= 3600
+
+
 @pytest.mark.proves("H1.12")
 @in_virtual_time
 async def test_a_wall_clock_that_jumps_changes_no_instant(monkeypatch: pytest.MonkeyPatch) -> None:
