@@ -112,6 +112,7 @@ class _Locator:
         keys = self._keys()
         place: Place = ()
         for key in keys[:-1]:
+            self._note((*place, key))
             place = self._inside((*place, key))
         place = (*place, keys[-1])
         self._note(place)

@@ -15,6 +15,7 @@ from chaos.live.process import ChildProcess
 
 DOWN_S = 1.0
 WAIT_S = 1.0
+ENDING = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 EVENTS = {When.REQUESTS: "request_started", When.ANSWERS: "answered"}
 
 
@@ -23,7 +24,7 @@ class FaultPlayer:
 
     def __init__(self, stage: Stage, after: int) -> None:
         self._stage, self._after = stage, after
-        self._one_at_a_time = asyncio.Lock()
+        self._server_lock, self._process_lock = asyncio.Lock(), asyncio.Lock()
         self.silent: dict[int, str] = {}
 
     def __repr__(self) -> str:
@@ -42,7 +43,7 @@ class FaultPlayer:
             elif fault.server is not None:
                 await self._server_rule(fault, limit_s)
             else:
-                async with self._one_at_a_time:
+                async with self._process_lock:
                     await self._process(fault, number)
         except (DeadlineError, ProcessEndedError) as error:
             self.silent[number] = str(error)
@@ -76,7 +77,7 @@ class FaultPlayer:
     async def _server_rule(self, fault: Fault, limit_s: float) -> None:
         """Let the server misbehave. One rule at a time: a server's rules are replaced as a whole."""
         assert isinstance(fault.server, dict), "a rule is a table"
-        async with self._one_at_a_time:
+        async with self._server_lock:
             server = self._stage.server
             before = await server.control.events(self._after)
             await server.misbehave({**fault.server, "times": fault.times})
@@ -108,8 +109,8 @@ class FaultPlayer:
                 process.resume()
                 self._stage.history.healed("process.pause")
         else:
-            process.send(_signal(told))
-            await self._stage.died("process.kill")
+            number_sent = _signal(told)
+            await self._stage.signalled(fault.label, number_sent, is_the_end=number_sent in ENDING)
             if told.restart:
                 await self._stage.come_back()
 
@@ -126,9 +127,10 @@ class FaultPlayer:
             raise self._stage.document.complaint(place, expected, f"only {lines}", advice)
         numbers = (signal.SIGSTOP,) if told.pause is not None else (_signal(told),)
         sent = sum(process_table.send_signal(row.pid, row.started, one) for row in rows for one in numbers)
-        name = "process.pause" if told.pause is not None else "process.kill"
-        if sent:
-            self._stage.history.fault(name, of=told.of, times=sent)
+        name = self._stage.experiment.fault[number].label
+        if not sent:
+            raise ProcessEndedError(f"a process with {told.of!r} in its command line alive", "all have ended")
+        self._stage.history.fault(name, of=told.of, times=sent)
         if told.pause is not None:
             try:
                 await asyncio.sleep(told.pause)

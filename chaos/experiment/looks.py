@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chaos.errors import DeadlineError
@@ -32,11 +33,19 @@ async def look(line: Line, stage: Stage) -> Look:
         return _folders(line, stage)
     if line.log is not None:
         return _log(line.log, stage)
+    return await _others(line, stage)
+
+
+async def _others(line: Line, stage: Stage) -> Look:
     if line.process is not None:
         return _process(line.process, stage)
     assert line.command is not None, "a line is of one kind"
+    return await _command(line.command, stage)
+
+
+async def _command(argv: Sequence[str], stage: Stage) -> Look:
     try:
-        status, said = await stage.command(line.command, COMMAND_LIMIT_S)
+        status, said = await stage.command(argv, COMMAND_LIMIT_S)
     except DeadlineError as error:
         return Look(False, str(error))
     return Look(status.code == 0, f"{status}, said {said}")

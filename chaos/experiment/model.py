@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
 from chaos.errors import ExperimentError, UsageError
 from chaos.experiment.document import Document, read_document
@@ -154,8 +155,9 @@ class ProcessFault(Part):
 
     @model_validator(mode="after")
     def _restarts_what_ended(self) -> Self:
-        if self.restart and (self.pause is not None or self.of is not None):
-            raise ValueError("restart only with kill or signal of the whole subject")
+        lives_on = self.pause is not None or self.signal in {"SIGHUP", "SIGUSR1", "SIGUSR2"}
+        if self.restart and (lives_on or self.of is not None):
+            raise ValueError("restart only with what ends the whole subject")
         return self
 
 
@@ -198,7 +200,9 @@ class Fault(Part):
         if self.server is not None:
             return "server.down" if self.server == "down" else f"server.{self.server['action']}"
         assert self.process is not None, "a fault is of one kind"
-        return "process.pause" if self.process.pause is not None else "process.kill"
+        if self.process.pause is not None:
+            return "process.pause"
+        return "process.kill" if self.process.kill or self.process.signal == "SIGKILL" else "process.signal"
 
 
 class Rollback(Part):
@@ -258,9 +262,10 @@ def read_experiment(path: Path) -> tuple[Experiment, Document]:
 
 def _first_complaint(error: ValidationError, document: Document) -> ExperimentError:
     """Return what stands first in the file of all that is wrong, and say how much more there is."""
-    told = error.errors(include_url=False)
+    told = [one for one in error.errors(include_url=False) if not _follows(one, error)]
     places = [_known(tuple(one["loc"]), document) for one in told]
-    first = min(range(len(told)), key=lambda number: document.line(places[number]))
+    ranks = [(one["type"] != "extra_forbidden", document.line(p)) for one, p in zip(told, places, strict=True)]
+    first = ranks.index(min(ranks))  # A key that is misspelt explains one that is missing.
     one, place = told[first], places[first]
     others = sorted({document.line(p) for n, p in enumerate(places) if n != first} - {document.line(place)})
     more = f" (and lines {', '.join(map(str, others))})" if others else ""
@@ -273,6 +278,13 @@ def _first_complaint(error: ValidationError, document: Document) -> ExperimentEr
         key, shown = ".".join(str(step) for step in one["loc"]), "nothing"
     words = one["msg"].removeprefix("Value error, ")
     return document.complaint(place, f"{key}: {words}", shown, f"mend that line{more}")
+
+
+def _follows(one: ErrorDetails, error: ValidationError) -> bool:
+    """Return whether a complaint only says that an array lacks an element which has a complaint of its own."""
+    loc = one["loc"]
+    others = (other["loc"] for other in error.errors(include_url=False))
+    return one["type"] == "too_short" and any(len(o) > len(loc) and o[: len(loc)] == loc for o in others)
 
 
 def _known(place: tuple[str | int, ...], document: Document) -> tuple[str | int, ...]:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from chaos.errors import ChaosError, ExperimentError, NotAvailableError, UsageError
@@ -82,8 +81,7 @@ class Play:
         if not await self._settle(stage, BEFORE):
             stage.note_its_end()
             return
-        async with self._watching(stage):
-            await self._under_faults(stage)
+        await self._under_faults(stage)
         stage.note_its_end()
         await stage.come_back()
         await self._settle(stage, AFTER)
@@ -96,37 +94,28 @@ class Play:
         self._is_whole = True
 
     async def _under_faults(self, stage: Stage) -> None:
+        """Play all faults and the workload, looking all the time at the lines that must hold meanwhile."""
         events = await stage.server.control.events()
         player = FaultPlayer(stage, events[-1].seq if events else 0)
         try:
-            async with asyncio.TaskGroup() as group:
-                for number in range(len(self._experiment.fault)):
-                    group.create_task(player.play(number), name=f"fault {number + 1}")
-                group.create_task(work(stage), name="workload")
+            async with asyncio.TaskGroup() as watching:
+                watcher = watching.create_task(self._watch(stage), name="watching the steady state")
+                async with asyncio.TaskGroup() as group:
+                    for number in range(len(self._experiment.fault)):
+                        group.create_task(player.play(number), name=f"fault {number + 1}")
+                    group.create_task(work(stage), name="workload")
+                watcher.cancel()
         except ExceptionGroup as several:
-            wrong, _ = several.split(ExperimentError)
-            first: BaseException = (wrong or several).exceptions[0]
-            raise first from several
+            raise _first_of(several) from several
         finally:
             self._silent = player.silent
 
-    @asynccontextmanager
-    async def _watching(self, stage: Stage) -> AsyncIterator[None]:
-        """Look at the lines that must hold under the faults, over and over inside the context."""
+    async def _watch(self, stage: Stage) -> None:
         lines = {name: line for name, line in self._experiment.steady_state.items() if line.during}
-
-        async def watch() -> None:
-            while True:
-                for name, line in lines.items():
-                    self._note(name, await look(line, stage), DURING)
-                await asyncio.sleep(LOOK_EVERY_S)
-
-        async with asyncio.TaskGroup() as group:
-            watcher = group.create_task(watch(), name="watching the steady state")
-            try:
-                yield
-            finally:
-                watcher.cancel()
+        while lines:
+            for name, line in lines.items():
+                self._note(name, await look(line, stage), DURING)
+            await asyncio.sleep(LOOK_EVERY_S)
 
     async def _settle(self, stage: Stage, phase: str) -> bool:
         """Look until every line holds, or the limit has passed; return whether they do."""
@@ -158,23 +147,34 @@ class Play:
         hint = "; ".join(dict.fromkeys(self._troubles))
         if seen is not None and seen.look.holds is False:
             return Finding(name, Verdict.BROKEN, expected, f"{seen.phase}: {seen.look.found}", hint, seen.at_ns)
-        if self.error:
-            return Finding(name, Verdict.UNKNOWN, expected, self.error, hint)
-        if not self._is_whole:
-            is_other_broken = any(other.look.holds is False for other in self._seen.values())
-            verdict = Verdict.NOT_EXERCISED if is_other_broken else Verdict.UNKNOWN
-            words = "no fault was injected: there was no steady state" if is_other_broken else "the run did not end"
-            return Finding(name, verdict, expected, words, hint)
-        if hint:
-            return Finding(name, Verdict.UNKNOWN, expected, hint)
-        if self._silent:
+        verdict, found = self._proof(seen)
+        return Finding(name, verdict, expected, found, hint if hint != found else "")
+
+    def _proof(self, seen: Seen | None) -> tuple[Verdict, str]:
+        """Return what the run proves of a line that was not seen broken."""
+        troubles = self.error or "; ".join(dict.fromkeys(self._troubles))
+        is_steady = not any(other.look.holds is False and other.phase == BEFORE for other in self._seen.values())
+        verdict, found = Verdict.NOT_EXERCISED, "it was not looked at"
+        if not self._is_whole and not is_steady:
+            found = "no fault was injected: there was no steady state"
+        elif troubles or not self._is_whole:
+            verdict, found = Verdict.UNKNOWN, troubles or "the run did not end"
+        elif self._silent:
             words = ", ".join(self._never_fired(number) for number in sorted(self._silent))
-            return Finding(name, Verdict.NOT_EXERCISED, expected, f"these faults never fired: {words}")
-        if seen is None or seen.look.holds is None:
-            return Finding(name, Verdict.NOT_EXERCISED, expected, seen.look.found if seen else "it was not looked at")
-        return Finding(name, Verdict.HELD, expected, seen.look.found)
+            found = f"these faults never fired: {words}"
+        elif seen is not None:
+            verdict = Verdict.NOT_EXERCISED if seen.look.holds is None else Verdict.HELD
+            found = seen.look.found
+        return verdict, found
 
     def _never_fired(self, number: int) -> str:
         label = self._experiment.fault[number].label
         line = self._document.line(("fault", number))
         return f"fault {number + 1} ({label}, line {line}): {self._silent[number]}"
+
+
+def _first_of(several: ExceptionGroup[Exception]) -> Exception:
+    """Return what ended the run: what the experiment gets wrong, if that is among them."""
+    wrong = several.subgroup(ExperimentError) or several
+    first = wrong.exceptions[0]
+    return _first_of(first) if isinstance(first, ExceptionGroup) else first

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import signal
 import socket
 import ssl
@@ -133,12 +134,22 @@ class Stage:
         operation.ok(exit=str(self.ended))
         self.left = [str(row) for row in self.process.survivors()]
 
-    async def died(self, name: str) -> None:
-        """Wait until the subject has ended by a fault, write that, and end what it left."""
+    async def signalled(self, name: str, number: signal.Signals, *, is_the_end: bool) -> None:
+        """Send the subject a signal as a fault; if that is its end, wait for it and end what it left.
+
+        Raises ``ProcessEndedError`` when it has ended already. One that does not end is a trouble of the run.
+        """
         assert self.process is not None, "a fault comes after the start"
+        self.process.send(number)
+        self.history.fault(name, signal=number.name)
+        if not is_the_end:
+            return
         self._is_meant_to_run = False
-        status = await self.process.exited(self.experiment.subject.stop_within)
-        self.history.fault(name, exit=str(status))
+        try:
+            await self.process.exited(self.experiment.subject.stop_within)
+        except DeadlineError as error:
+            self.troubles.append(str(error))
+            return
         await self.process.close()
 
     async def come_back(self) -> None:
@@ -216,7 +227,7 @@ class Stage:
         if ready.http is not None:
             return await self.answer(ready.http) in range(200, 300)
         if ready.file is not None:
-            return Path(self.filled(ready.file)).exists()
+            return os.path.exists(self.filled(ready.file))  # noqa: ASYNC240 - a look at one name
         if ready.says is not None:
             return ready.says in self.log_text()[said_before:]
         assert ready.tcp is not None, "it is one of the four"

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from chaos.experiment.model import Experiment, Fault, Line, ProcessFault, Ready, Workload, toxic_of
 
+DELIVERED = "every accepted report is at the server, byte for byte"
+
 
 def told_in_words(experiment: Experiment, path: Path) -> str:
     """Return what would happen, one step a line. Nothing is started, no file is made."""
@@ -16,8 +18,7 @@ def told_in_words(experiment: Experiment, path: Path) -> str:
 def promise(line: Line) -> str:
     """Return what a line of the steady state promises."""
     if line.server is not None:
-        exactly = "every accepted report is at the server, byte for byte"
-        return exactly if line.server.delivered else "each report takes effect at the server once"
+        return DELIVERED if line.server.delivered else "each report takes effect at the server once"
     if line.http is not None:
         fast = f", 99 of 100 within {line.http.p99 * 1000:g} ms" if line.http.p99 is not None else ""
         return f"{line.http.url or 'the URL of readiness'} answers {line.http.status}{fast}"
@@ -29,9 +30,8 @@ def promise(line: Line) -> str:
     if line.log is not None:
         return f"the log says {line.log.says!r}" if line.log.says else f"the log never says {line.log.never!r}"
     if line.process is not None:
-        if line.process.leaves is not None:
-            return "nothing of it is left after the stop"
-        return f"the stop ends with exit code {line.process.exit}"
+        is_empty = line.process.leaves is not None
+        return "nothing of it is left after the stop" if is_empty else f"it ends with exit code {line.process.exit}"
     return f"`{' '.join(line.command or ())}` ends with exit code 0"
 
 
