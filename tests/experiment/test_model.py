@@ -113,7 +113,7 @@ def test_an_experiment_without_a_fault_or_a_steady_state_is_none(tmp_path: Path)
 def test_the_dry_run_says_every_step_in_words(tmp_path: Path) -> None:
     path = tmp_path / "experiment.toml"
     path.write_text(GOOD + '[[fault]]\nat = "after 2 answers"\nserver = "down"\n[[rollback]]\nrun = ["rm", "x"]\n')
-    said = told_in_words(*reversed((path, read_experiment(path)[0])))
+    said = told_in_words(read_experiment(path)[0], path)
     for words in (
         "put a fault proxy between it and the server",
         "wait until http://127.0.0.1:{port}/health answers 2xx, 20 s at most",
