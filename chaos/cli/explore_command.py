@@ -19,6 +19,7 @@ from chaos.cli import shared_options
 from chaos.cli.campaign import executed
 from chaos.cli.question import question_of_many
 from chaos.cli.surroundings import header_of
+from chaos.cli.sweeping import Sweep, sweep
 from chaos.corpus import DEFAULT, Corpus
 from chaos.errors import UsageError
 from chaos.explore import Order, Pool, Search, SimulationPlayer, Tally
@@ -30,11 +31,13 @@ from chaos.reports.terminal import STYLES
 from chaos.runner import Listener, Runner
 from chaos.scenarios import all_scenarios
 from chaos.sim.policies import POLICIES
+from chaos.sim.step_faults import STEP_FAULTS
 from chaos.subjects import find_simulated, find_subject
 from chaos.trial import parse_trial
 from chaos.verdict import Verdict
 
 JOBS = os.cpu_count() or 1
+SEEDS = 1000
 
 
 class Bars(Listener):
@@ -82,11 +85,14 @@ class Bars(Listener):
 
 @click.command("explore")
 @click.argument("scenarios", nargs=-1)
-@click.option("--seeds", type=click.IntRange(min=1), default=1000, show_default=True, help="Schedules per scenario.")
+@click.option("--seeds", type=click.IntRange(min=1), default=None, show_default="1000, in a sweep 1",
+              help="Schedules per scenario.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The first seed.")
 @click.option("--jobs", type=click.IntRange(min=1), default=JOBS, show_default="every core", help="Worker processes.")
 @click.option("--policy", type=click.Choice(POLICIES), default="portfolio", show_default=True, help="The scheduler.")
 @click.option("--minutes", type=click.FloatRange(min=0), default=None, help="Let no scenario take longer.")
+@click.option("--sweep", "swept", type=click.Choice(STEP_FAULTS), multiple=True,
+              help="Put this fault at each step of the subject in turn.")  # fmt: skip
 @click.option("--mutant", default="", help="Plant this mutant first.")
 @click.option("--no-shrink", is_flag=True, help="Show a failure as it was found.")
 @click.option("--corpus", type=click.Path(dir_okay=False, path_type=Path), default=DEFAULT, show_default=True,
@@ -101,8 +107,12 @@ def explore_command(scenarios: tuple[str, ...], subject_name: str, mutant: str, 
     stories = _chosen(scenarios)
     find_simulated(subject_name)
     name = find_mutant(mutant).name if mutant else ""
+    if options["swept"]:
+        seeds = options["seeds"] or 1
+        asked = Sweep(options["swept"], options["seed"], seeds, subject_name, name, options["jobs"], corpus)
+        return sweep(asked, stories, console)
     seconds = float("inf") if options["minutes"] is None else options["minutes"] * 60
-    search = Search(options["seeds"], options["policy"], not options["no_shrink"], name, seconds)
+    search = Search(options["seeds"] or SEEDS, options["policy"], not options["no_shrink"], name, seconds)
     kept = Corpus(corpus)
     known = {story.name: kept.trials(story.name) for story in stories}
     began = time.monotonic()

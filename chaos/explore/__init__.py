@@ -7,5 +7,6 @@ from chaos.explore.hunt import Caught, Hunt
 from chaos.explore.order import Order, Tally
 from chaos.explore.player import Search, SimulationPlayer
 from chaos.explore.pool import Pool
+from chaos.explore.sweeper import Sweeper, Swept
 
-__all__ = ["Caught", "CrashPlayer", "Hunt", "Order", "Pool", "Search", "SimulationPlayer", "Tally"]
+__all__ = ["Caught", "CrashPlayer", "Hunt", "Order", "Pool", "Search", "SimulationPlayer", "Sweeper", "Swept", "Tally"]

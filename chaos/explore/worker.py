@@ -54,16 +54,6 @@ def points_of(line: str, faults: Sequence[str], *, subject: str = "reference", m
     return [str(replace(trial, step=fault)) for name in faults for fault in points.faults(name)]
 
 
-def play_lines(lines: Sequence[str], *, subject: str = "reference", mutant: str = "") -> Tally:
-    """Play the trials of ``lines`` until one breaks a property."""
-    tally = Tally()
-    for line in lines:
-        tally.join(play_line(line, subject=subject, mutant=mutant))
-        if tally.is_broken:
-            break
-    return tally
-
-
 def play_trial(
     trial: Trial,
     *,
