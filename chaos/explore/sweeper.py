@@ -1,4 +1,4 @@
-"""Sweeps: one trial, once for each step at which a fault can be put; exhaustive for one fault, over several processes."""
+"""Sweeps: one trial, once for each step at which a fault can be put; exhaustive for one fault, on several cores."""
 
 from __future__ import annotations
 
