@@ -12,6 +12,8 @@ from chaos.verdict import Finding
 
 def the_limit_holds(history: History) -> Finding:
     """H5.1: as many reports as there are places were accepted, never more, and the folder agrees."""
+    if not history.observed("limit"):
+        return judged("exactly as many accepted as there are places", [], of=0)
     limit = history.last("limit").value["reports"]
     pending = kept(history.last("folders").value, "pending")
     inside = len(accepted(history))
@@ -22,6 +24,8 @@ def the_limit_holds(history: History) -> Finding:
 
 def a_refusal_says_why_and_writes_nothing(history: History) -> Finding:
     """H5.2: each refusal is the queue-full error with size and limit, and left nothing on the disk."""
+    if not history.observed("limit"):
+        return judged("queue_full with size and limit, nothing written", [], of=0)
     pending = kept(history.last("folders").value)
     refused = [op for op in history.operations("submit") if op.outcome is not Kind.OK]
     limit = str(history.last("limit").value["reports"])

@@ -18,6 +18,8 @@ Compared is the fastest tenth: a busy machine makes single calls slower, a queue
 
 def limits_in_bytes_hold(history: History) -> Finding:
     """H5.5: what would pass a limit is refused as queue-full, what fits is accepted; fine again when there is room."""
+    if not history.observed("limits"):
+        return judged("refused above the limits", [], of=0)
     limit = history.last("limits").value
     fitting = limit["max_bytes"] // limit["size"]
     refused = [op for op in history.operations("submit") if op.outcome is not Kind.OK]

@@ -9,6 +9,7 @@ from chaos.mutants import (
     h1_save_before_send,
     h2_pages,
     h3_pages,
+    h5_bounded_queue,
     h6_ipc,
 )
 from chaos.mutants.mutant import Mutant, mutant, mutant_named, planted
@@ -22,6 +23,7 @@ _MODULES: tuple[object, ...] = (
     h1_save_before_send,
     h2_pages,
     h3_pages,
+    h5_bounded_queue,
     h6_ipc,
 )
 
