@@ -141,7 +141,7 @@ async def work_that_nothing_can_end(world: SimWorld) -> None:
 async def any_parts_cannot_be_closed(world: SimWorld) -> None:
     """Reports are pending and any of four parts fail to close: each is told, the rest is closed, nothing is left."""
     failing = world.draw.some_of(["closing_ipc", "closing_health", "closing_connection", "closing_converters"])
-    service = await world.start(failpoints={place: "raise(OSError, EIO)" for place in failing}, **WINDOWS)
+    service = await world.start(failpoints=dict.fromkeys(failing, "raise(OSError, EIO)"), **WINDOWS)
     await world.server.misbehave({"action": "hang_after_body", "path": UPLOADS})
     for _ in range(world.draw.count(1, 4)):
         await service.submit()
