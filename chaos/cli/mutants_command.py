@@ -47,9 +47,12 @@ def mutants_command(
         hunt = Hunt(pool, subject_name, Search(numbers["seeds"]), numbers["repeat"])
         caught = asyncio.run(_hunted(hunt, mutants, console))
     console.print(_table(caught))
-    found = sum(result.is_found for result in caught)
-    console.print(f"\n{found} of {len(caught)} mutants found by their own property, median {_median(caught)}")
-    return ExitCode.HELD if found == len(caught) else ExitCode.NOT_PROVEN
+    hunted = [result for result in caught if result.tries]
+    found = sum(result.is_found for result in hunted)
+    console.print(f"\n{found} of {len(hunted)} mutants found by their own property, median {_median(caught)}")
+    if len(hunted) < len(caught):
+        console.print(f"{len(caught) - len(hunted)} cannot be hunted here: their properties have no simulated scenario")
+    return ExitCode.HELD if found == len(hunted) else ExitCode.NOT_PROVEN
 
 
 async def _hunted(hunt: Hunt, mutants: Sequence[Mutant], console: Console) -> list[Caught]:

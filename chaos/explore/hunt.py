@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import statistics
+import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
+from chaos.explore.crash_player import explore_story, models_of
 from chaos.explore.order import Order, Tally
 from chaos.explore.player import Search
 from chaos.explore.pool import Pool
@@ -107,19 +109,18 @@ class Hunt:
                 task.cancel()
 
     async def _hunt(self, mutant: Mutant) -> Caught:
-        stories = [
-            story.name
-            for story in all_scenarios()
-            if mutant.property_id in story.proves and WorldKind.SIMULATION in story.worlds
-        ]
+        stories = _stories_of(mutant, WorldKind.SIMULATION)
+        explored = [] if stories else _stories_of(mutant, WorldKind.CRASH)
         chases = [await self._chase(mutant, stories, number) for number in range(self._repeat)] if stories else []
+        if explored:
+            chases = [await self._explored(mutant, explored)]
         hits = [chase for chase in chases if chase.is_hit]
         others = sorted({other for chase in chases for other in chase.others})
         return Caught(
             mutant.name,
             mutant.property_id,
             mutant.sentence,
-            str(WorldKind.SIMULATION),
+            str(WorldKind.CRASH if explored else WorldKind.SIMULATION if stories else "–"),
             statistics.median(chase.played for chase in hits) if hits else 0,
             statistics.median(chase.took_s for chase in hits) if hits else 0.0,
             len(hits),
@@ -127,6 +128,22 @@ class Hunt:
             tuple(others),
             hits[0].replay if hits else "",
         )
+
+    async def _explored(self, mutant: Mutant, stories: Sequence[str]) -> _Chase:
+        """Explore the stories' crash states, model by model, until the property breaks in one; ``played``: states."""
+        chase = _Chase()
+        for story in (name.rpartition("/")[2] for name in stories):
+            for model in models_of(self._subject, story):
+                began = time.monotonic()
+                tally = await self._pool.run(explore_story, self._subject, story, model, mutant.name)
+                chase.played += tally.states
+                chase.took_s += time.monotonic() - began
+                broken = {p for p, verdict in tally.verdicts.items() if verdict is Verdict.BROKEN}
+                chase.others |= broken - {mutant.property_id}
+                if mutant.property_id in broken:
+                    chase.is_hit, chase.replay = True, tally.way
+                    return chase
+        return chase
 
     async def _chase(self, mutant: Mutant, stories: Sequence[str], number: int) -> _Chase:
         """Play the stories in turn, a few seeds each time, until the property breaks or the seeds are used up."""
@@ -142,3 +159,7 @@ class Hunt:
             first += size
             size = min(size * 2, CHUNK)
         return chase
+
+
+def _stories_of(mutant: Mutant, world: WorldKind) -> list[str]:
+    return [s.name for s in all_scenarios() if mutant.property_id in s.proves and world in s.worlds]

@@ -19,6 +19,7 @@ import click
 from chaos.live.ledger import difference, take
 from chaos.sample_reports import sample_report
 from chaos.seed import Seed
+from chaos.subjects.config_probe import try_configurations
 from chaos.subjects.settings_probe import fuzz_settings
 from pywats_reliability.client_service import AsyncClientService, Surroundings
 from pywats_reliability.config import ClientConfig
@@ -109,9 +110,15 @@ async def _filled(data: Path, count: int) -> dict[str, Any]:
     return {"accepted": count, "pending": pending}
 
 
+def configurations(folder: Path, *, seed: int) -> dict[str, Any]:
+    """Try the configuration by every way in, in every order, through its file and back."""
+    return try_configurations(folder, seed)
+
+
 PROBES: Mapping[str, Callable[..., dict[str, Any]]] = {
     "start_stop": start_stop,
     "settings": settings,
+    "configurations": configurations,
     "fill": fill,
 }
 
