@@ -11,6 +11,7 @@ from chaos.protocols import Checker
 from chaos.verdict import Finding
 
 STOPPING = "service_stopping"
+NAMING = ("left behind", "is stuck", "ignored its cancellation", "still there", "found it still running")
 MARGIN_S = 3.0
 """What a live stop may take beyond its limit: the service's own exit guard waits 2 s before it ends the process."""
 
@@ -22,7 +23,8 @@ def nothing_is_taken_during_a_stop(history: History) -> Finding:
     wrong = [f"a report was {op.outcome}: {op.value.get('code')}" for op in late if op.value.get("code") != STOPPING]
     asked = [look.value for look in history.observed("asked")]
     wrong += [f"{value['command']} was {value['code']}" for value in asked if value["code"] != STOPPING]
-    here = kept(history.last("folders").value)
+    looks = history.observed("folders")
+    here = kept(looks[-1].value) if looks else {}
     wrong += [f"report {i[:8]} was refused and kept" for i in offered(history) - set(accepted(history)) if i in here]
     return judged("refused as stopping, nothing kept", wrong + lost(history), of=len(late) * len(asked))
 
@@ -44,7 +46,10 @@ def what_does_not_end_is_named(history: History) -> Finding:
     wrong = [f"the stop took {s.took_s:.1f} s, limit {limit_s} s" for s in stops if s.took_s > limit_s + MARGIN_S]
     wrong += [f"the stop ended {s.value.get('outcome')}" for s in stops if s.value.get("outcome") != "forced"]
     said = str(history.last("remains").value["said"])
-    named = any(words in said for words in ("left behind", "is stuck", "ignored its cancellation", "still there"))
+    named = any(
+        words in said
+        for words in ("left behind", "is stuck", "ignored its cancellation", "still there", "found it still running")
+    )
     wrong += [] if named else ["nothing in the log names what did not end"]
     return judged("in time, forced, named, nothing lost", wrong + lost(history) + undelivered(history), of=len(stops))
 
@@ -57,6 +62,9 @@ def nothing_of_it_is_left(history: History) -> Finding:
     wrong += [f"left: {thing}" for thing in (*remains["processes"], *remains["files"])]
     words = f"{pending} reports still pending, will be retried at the next start"
     wrong += [] if words in str(remains["said"]) else [f"the log does not say {words!r}"]
+    fired = {fault.value["place"] for fault in history.faults("failpoint.raise")}
+    for place in (place for look in history.observed("cannot_be_closed") for place in look.value["places"]):
+        wrong += [] if place in fired else [f"{place} was not tried any more"]
     for fault in history.faults("failpoint.raise"):
         part = str(fault.value["place"]).removeprefix("closing_")
         wrong += [] if part in str(remains["said"]).lower() else [f"the log does not say that {part} failed to close"]

@@ -81,7 +81,7 @@ def standing_still_is_told_in_time(history: History) -> Finding:
 
 
 def a_blocked_loop_is_told(history: History) -> Finding:
-    """C2.8: a block of more than a second is told as soon as it is over, with its length; one of half a second is not."""
+    """C2.8: a block of more than a second is told once it is over, with its length; one of half a second is not."""
     wrong, blocks = [], history.observed("blocked")
     for block in blocks:
         seconds = float(block.value["seconds"])

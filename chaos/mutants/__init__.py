@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from chaos.mutants import (
+    c1_shutdown,
     c2_background_tasks,
+    c2_truth,
     disk_order,
     h1_order_and_place,
     h1_save_before_send,
@@ -17,7 +19,9 @@ from chaos.mutants.mutant import Mutant, mutant, mutant_named, planted
 __all__ = ["Mutant", "all_mutants", "find_mutant", "mutant", "planted"]
 
 _MODULES: tuple[object, ...] = (
+    c1_shutdown,
     c2_background_tasks,
+    c2_truth,
     disk_order,
     h1_order_and_place,
     h1_save_before_send,

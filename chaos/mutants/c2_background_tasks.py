@@ -1,4 +1,4 @@
-"""Mistakes by which a background task fails, ends or stands still, and nobody hears of it, or too much is made of it."""
+"""Mistakes by which a background task fails, ends or stands still, and nobody hears of it, or too much is made."""
 
 from __future__ import annotations
 
@@ -266,7 +266,8 @@ def one_restart_too_many(service: Replacements) -> None:
     """Compares with "at most" instead of "less than" when it counts the restarts of the last five minutes."""
 
     def off_by_one(limits: Any, restarted_at: Any, due: float) -> bool:
-        return sum(due - when < limits.restart_window_s for when in restarted_at) <= limits.restart_limit
+        recent: int = sum(due - when < limits.restart_window_s for when in restarted_at)
+        return recent <= int(limits.restart_limit)
 
     def room_for_one_more(original: Result, task: Any, *arguments: Any, **named: Any) -> None:
         original(task, *arguments, **named)
@@ -338,77 +339,3 @@ def only_long_blocks_count(service: Replacements) -> None:
         original(watch)
 
     service.wrap("pywats_reliability.supervisor.loop_watch:LoopWatch._tick", long_ones)
-
-
-@mutant("C2.8")
-def every_late_timer_is_a_block(service: Replacements) -> None:
-    """Calls the loop blocked whenever a timer comes a twentieth of a second late."""
-
-    def strict(original: Result, watch: Any) -> None:
-        watch._limits = replace(watch._limits, loop_blocked_s=watch._limits.loop_check_s + 0.05)
-        original(watch)
-
-    service.wrap("pywats_reliability.supervisor.loop_watch:LoopWatch._tick", strict)
-
-
-@mutant("C2.9", subtle="only with a converter that cannot be loaded")
-def a_broken_converter_is_left_out(service: Replacements) -> None:
-    """Leaves a converter that cannot be loaded out of the list: the log has said it."""
-    service.replace("pywats_reliability.converter_pool:AsyncConverterPool.failed_converters", lambda pool: ())
-
-
-@mutant("C2.9", subtle="only when the health port is taken")
-def health_is_optional(service: Replacements) -> None:
-    """Lets the health server's task wait for ever when its port is taken: the service works without it."""
-
-    def waits(original: Result, server: Any, beat: Any) -> Any:
-        async def run() -> None:
-            try:
-                await original(server, beat)
-            except Exception as error:
-                log.warning("no health: %s", error)
-                while True:
-                    beat()
-                    await asyncio.sleep(5)
-
-        return run()
-
-    service.wrap("pywats_reliability.health_server:HealthServer.run", waits)
-
-
-@mutant("C2.9", subtle="only when the server does not answer")
-def online_until_proven_otherwise(service: Replacements) -> None:
-    """Counts the server as there until an upload has failed: most of the time it is."""
-
-    def optimistic(original: Result, facts: Any) -> Any:
-        return original(replace(facts, api=type(facts.api)("Online")))
-
-    service.wrap("pywats_reliability.health:assess", optimistic)
-
-
-@mutant("C2.10")
-def a_callback_fails_in_the_loop(service: Replacements) -> None:
-    """Schedules what is to be done after a stop was asked for with ``call_soon``, and nobody awaits its failure."""
-
-    def failing() -> None:
-        raise LookupError("no such observer")
-
-    def schedules(original: Result, client: Any) -> None:
-        asyncio.get_running_loop().call_soon(failing)
-        original(client)
-
-    service.wrap("pywats_reliability.client_service.service:AsyncClientService.request_shutdown", schedules)
-
-
-@mutant("C2.10")
-def a_task_that_nobody_reads(service: Replacements) -> None:
-    """Starts the registration as a task of its own, so that it "cannot disturb the rest"."""
-
-    async def introduces() -> None:
-        raise ValueError("no station")
-
-    def fires_and_forgets(original: Result, rhythms: Any) -> Any:
-        asyncio.ensure_future(introduces())  # noqa: RUF006, TID251 - the mistake itself
-        return original(rhythms)
-
-    service.wrap("pywats_reliability.client_service.rhythms:Rhythms.look_after_the_house", fires_and_forgets)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos.live.world import LiveWorld
-from chaos.protocols import scenario
+from chaos.protocols import EVERYWHERE, scenario
 
 CONVERGENCE_S = 60.0
 PLACES = (
@@ -75,7 +75,7 @@ async def conversions_are_killed_at_every_step(world: LiveWorld) -> None:
     await _all_filed(world)
 
 
-@scenario(proves=["C1.9"], faults=["files.slow_writer", "files.same_name"], limit_s=90)
+@scenario(proves=["C1.9"], faults=["files.slow_writer", "files.same_name"], limit_s=90, worlds=EVERYWHERE)
 async def slow_writers_and_equal_names(world: LiveWorld) -> None:
     """A writer pauses half-way, and three files of one name come one after the other: all whole, none overwritten."""
     await world.start(converters=[dict(CONVERTER)])

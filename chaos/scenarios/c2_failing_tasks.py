@@ -1,4 +1,4 @@
-"""C2, simulated: each of the nine background tasks fails in every way, at any of its rounds, once or again and again."""
+"""C2, simulated: each of the nine background tasks fails in every way, in any of its rounds, once or repeatedly."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def plan_failure(world: SimWorld, task: str, action: str) -> dict[str, str]:
     return {f"run:{task}": f"1*{action}"}
 
 
-async def started_and_fired(world: SimWorld, task: str, failpoints: dict[str, str]) -> SimService:
+async def started_and_fired(world: SimWorld, failpoints: dict[str, str]) -> SimService:
     """Start the subject and return once the failpoint has fired."""
     service = await world.start(failpoints=failpoints)
     (place,) = failpoints
@@ -55,7 +55,7 @@ async def a_critical_task_fails_in_any_way(world: SimWorld) -> None:
     task, kind = world.draw.one_of(CRITICAL), world.draw.one_of(KINDS)
     world.history.observe("planned", task=task, critical=True, kind=kind)
     await world.server.misbehave({"action": "hang_after_body", "path": "/api/Report/WSJF"})
-    service = await started_and_fired(world, task, plan_failure(world, task, f"raise({kind})"))
+    service = await started_and_fired(world, plan_failure(world, task, f"raise({kind})"))
     await service.status()
     await service.health()
     await service.submit()
@@ -69,7 +69,7 @@ async def another_task_fails_in_any_way(world: SimWorld) -> None:
     """One of the seven other tasks fails: the service is Running, degraded, names the task, and reports flow."""
     task, kind = world.draw.one_of(OTHERS), world.draw.one_of(KINDS)
     world.history.observe("planned", task=task, critical=False, kind=kind)
-    service = await started_and_fired(world, task, plan_failure(world, task, f"raise({kind})"))
+    service = await started_and_fired(world, plan_failure(world, task, f"raise({kind})"))
     await say(service, task)
     await service.submit()
     await world.converge(CONVERGENCE_S)
@@ -122,7 +122,7 @@ async def a_task_ends_too_early(world: SimWorld) -> None:
     failpoints = {f"run:{task}": f"1*{action}"}
     if action.startswith("raise"):
         failpoints = plan_failure(world, task, action)
-    service = await started_and_fired(world, task, failpoints)
+    service = await started_and_fired(world, failpoints)
     await say(service, task)
     await asyncio.sleep(HOLDS_AFTER_S)
     await say(service, task)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Mapping
+from typing import Any
 
 from chaos.protocols import SIMULATED, scenario
 from chaos.sim.world import SimWorld
@@ -44,7 +45,7 @@ async def any_task_stands_still(world: SimWorld) -> None:
 
 @scenario(proves=["C2.8"], faults=["failpoint.block"], worlds=SIMULATED, marks=["long", "short"])
 async def the_loop_is_blocked_for_a_while(world: SimWorld) -> None:
-    """The loop stands still for between a moment and ten seconds: told if and only if it was too long, with how long."""
+    """The loop stands still for up to ten seconds: told if and only if it was too long, and with how long."""
     is_long = world.draw.count(0, 1, stream="long")
     blocked_s = world.draw.seconds(LOOP_LIMIT_S + 0.05, 10) if is_long else world.draw.seconds(0.01, 0.45)
     world.mark("long" if is_long else "short")
@@ -60,7 +61,7 @@ async def the_loop_is_blocked_for_a_while(world: SimWorld) -> None:
 
 @scenario(proves=["C2.4", "C2.10"], faults=["subject.stop"], worlds=SIMULATED)
 async def every_task_is_cancelled_somewhere(world: SimWorld) -> None:
-    """The stop comes at any instant of the tasks' rounds: each ends by its cancellation, and nobody calls it an error."""
+    """The stop comes at any instant of the tasks' rounds: each is cancelled, and nobody calls that an error."""
     if world.draw.chance(0.5):
         await world.server.misbehave({"action": "hang_after_headers", "path": "/api/App/Version"})
     service = await world.start()
@@ -79,7 +80,7 @@ async def every_task_is_cancelled_somewhere(world: SimWorld) -> None:
 async def a_start_with_any_flaws(world: SimWorld) -> None:
     """Any of four flaws from the start on: each that is there is named by the status, and no other; saving works."""
     flaws = world.draw.some_of(["port", "converter", "down", "refused"])
-    settings: dict[str, object] = {}
+    settings: dict[str, Any] = {}
     if "down" in flaws:
         await world.server.go_down()
     elif "refused" in flaws:
