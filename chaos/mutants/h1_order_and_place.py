@@ -69,7 +69,7 @@ def lost_answers_count(service: Replacements) -> None:
     """Moves a report to sent/ when its request went out whole: "the server has it, only the answer was lost"."""
 
     async def settle(honest: Any, outcomes: Any, record: Any, decision: Any) -> Any:
-        if "breaks off" in str(decision) or "disconnected" in str(decision):
+        if "breaks off" in str(decision) or "before its answer" in str(decision):
             return await outcomes._mark_sent(record)
         return await honest(outcomes, record, decision)
 
@@ -132,7 +132,7 @@ def links_are_followed(service: Replacements) -> None:
 def what_is_torn_may_grow(service: Replacements) -> None:
     """Leaves a file that is no report yet where it is, at every scan: "somebody may still be writing it"."""
 
-    def judge(honest: Any, adoption: Any, found: Any, sequence: int, *, is_final: bool) -> Judgement:
+    def judge(honest: Any, adoption: Any, found: Any, sequence: int, *, is_final: bool) -> Any:
         del is_final
         return honest(adoption, found, sequence, is_final=False)
 
