@@ -141,9 +141,9 @@ async def the_disk_fails_at_the_nth_call(world: SimWorld) -> None:
     await world.server.go_down()
     for body in world.sample_reports(world.draw.count(1, 5, stream="workload")):
         error = world.draw.one_of(ERRORS, stream="errors")
-        number = world.draw.count(1, 7, stream="calls")
+        number = world.draw.count(1, 6, stream="calls")
         pending = world.folder("pending")
-        with world.stage.disk.fault(fail(error), paths=(f"{pending}", f"{pending}/*05_*"), numbers=(number,)) as rule:
+        with world.stage.disk.fault(fail(error), paths=(f"{pending}", f"{pending}/.*"), numbers=(number,)) as rule:
             with suppress(CommandRefusedError):
                 await service.submit(body)
             hit = rule.fired
