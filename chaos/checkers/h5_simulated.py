@@ -32,7 +32,9 @@ def refusals_name_the_limit(history: History) -> Finding:
             wrong.append(f"a refusal said {value.get('code')!r}: {value.get('error')}")
         if value["report_id"] in there:
             wrong.append(f"report {value['report_id'][:8]} was refused and kept")
-    return judged("queue_full with the limit, nothing kept", wrong, of=len(_refused(history)) if limits else 0)
+    return judged(
+        "queue_full with the limit, nothing kept", wrong, of=len(list(history.operations("submit"))) if limits else 0
+    )
 
 
 def the_oldest_goes_to_failed(history: History) -> Finding:

@@ -143,7 +143,7 @@ async def intake_pauses_and_goes_on(world: SimWorld) -> None:
 )
 async def counts_across_kills_at_every_place(world: SimWorld) -> None:
     """The service dies where files are written and moved, and files come and go by hand: the count is the folder's."""
-    await world.start(max_retry_attempts=100, retry_cap_seconds=60)
+    await world.start(max_retry_attempts=100, retry_interval_seconds=3000)
     for _ in range(world.draw.count(1, 2)):
         await world.service.kill()
         place = world.draw.one_of(KILL_PLACES)

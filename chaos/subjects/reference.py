@@ -45,6 +45,8 @@ _TICKS = {
 }
 """What a background task calls once in each of its rounds, where there is such a function."""
 _FAILPOINTS = {
+    "sending": "pywats_reliability.wats_client:WatsClient.send#before",
+    "failed_is_told": "pywats_reliability.queue_manager:QueueManager.failed#before",
     "command:submit": "pywats_reliability.client_service.commands:Commands.submit#before",
     "command:get_status": "pywats_reliability.client_service.commands:Commands.get_status#before",
     "before_mark_sent": "pywats_reliability.store:ReportStore.mark_sent#before",
