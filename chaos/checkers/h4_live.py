@@ -12,6 +12,8 @@ from chaos.verdict import Finding
 
 def a_bad_file_changes_nothing(history: History) -> Finding:
     """H4.6: the refusal names the file (and the key), the last good values stay in force, the file stays as it is."""
+    if not history.observed("bad_file"):
+        return judged("refused by name, nothing changed", [], of=0)
     in_force = history.observed("settings")[0].value["max_queue_size"]
     wrong = []
     looks = [look.value for look in history.observed("bad_file")]

@@ -12,6 +12,7 @@ from chaos.mutants import (
     h2_pages,
     h3_errors,
     h3_pages,
+    h4_configuration,
     h5_bounded_queue,
     h6_ipc,
 )
@@ -29,6 +30,7 @@ _MODULES: tuple[object, ...] = (
     h2_pages,
     h3_errors,
     h3_pages,
+    h4_configuration,
     h5_bounded_queue,
     h6_ipc,
 )
