@@ -12,7 +12,7 @@ from chaos.sim.world import SimWorld
 
 EARLIER_LIMIT = 50
 QUIET_S = 65.0
-PATIENCE_S = 8000.0
+PATIENCE_S, SYNCED_S = 8000.0, 60.0
 PLENTY_BYTES = 1 << 30
 KILL_PLACES = (
     "before_the_write",
@@ -164,7 +164,12 @@ async def counts_across_kills_at_every_place(world: SimWorld) -> None:
             await world.service.submit(body)
         await _changed_by_hand(world)
         await world.server.come_up()
-    await world.converge(PATIENCE_S)
+    client = world.service.another_client()
+    try:
+        await client.request("sync_now")
+    finally:
+        await client.close()
+    await world.converge(SYNCED_S)
     await _count(world)
 
 
