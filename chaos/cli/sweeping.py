@@ -74,6 +74,8 @@ def _tell(result: RunResult, swept: Swept, console: Console) -> None:
     line.append(
         f"{result.scenario} seed={result.seed}  {points:,} points, {len(swept.broken):,} broke it, {rate:.0f}/s"
     )
+    if swept.silent:
+        line.append(f"\n{'':14}at {swept.silent} of them nothing happened: those were not tried", "dim")
     for broken in swept.broken[:BROKEN_SHOWN]:
         line.append(f"\n{'':14}{parse_trial(broken).step}", "dim")
     if len(swept.broken) > BROKEN_SHOWN:

@@ -6,6 +6,7 @@ import asyncio
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -60,9 +61,16 @@ def _executor(jobs: int) -> ProcessPoolExecutor:
 def _begin() -> None:
     """Leave Ctrl-C to the parent, which ends the workers; and end with it, should it be killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.unraisablehook = _unraisable
     parent = multiprocessing.parent_process()
     assert parent is not None, "a worker has a parent"
     threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True, name="parent watch").start()
+
+
+def _unraisable(told: sys.UnraisableHookArgs) -> None:
+    """Pass by what coroutines of killed processes say when their remains are collected, long after their loop."""
+    if str(told.exc_value) != "no running event loop":
+        sys.__unraisablehook__(told)
 
 
 def _end_with(sentinel: int) -> None:

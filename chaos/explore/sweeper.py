@@ -70,7 +70,8 @@ class Sweeper:
         assert shown is not None, "the subject takes at least one step"
         expected = tuple(f"task.{name}" if name in OF_TASKS else f"process.{name}" for name in faults)
         result = summed_up(replace(scenario, faults=expected), swept.tally, shown, time.monotonic() - began)
-        points = {Fact.SWEEP_POINTS: len(lines), "points that broke it": len(swept.broken)}
+        points: dict[str, int] = {Fact.SWEEP_POINTS: len(lines), "points that broke it": len(swept.broken)}
+        points["points where nothing happened"] = swept.silent
         return replace(result, facts={**result.facts, **points}), swept
 
     async def _played(self, lines: Sequence[str]) -> Swept:
