@@ -16,6 +16,7 @@ import click
 from rich.console import Console
 
 from chaos.catalogue import catalogue
+from chaos.cli.compare_command import compare_command
 from chaos.cli.completion_command import completion
 from chaos.cli.crash_command import crash_command
 from chaos.cli.crash_state_command import crash_state_command
@@ -113,6 +114,7 @@ for command in (
     explain,
     explore_command,
     replay_command,
+    compare_command,
     mutants_command,
     crash_command,
     crash_state_command,

@@ -95,6 +95,19 @@ def test_the_planted_mistake_is_found(tmp_path: Path) -> None:
     assert "no report is lost" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
+@needs_perl
+def test_a_report_that_arrives_with_other_bytes_is_not_delivered(tmp_path: Path) -> None:
+    program = (EXAMPLES / "uploader.pl").read_text(encoding="utf-8")
+    assert program.count("content => $body }") == 1
+    (tmp_path / "uploader.pl").write_text(program.replace("content => $body }", 'content => "$body " }'))
+    text = (EXAMPLES / "uploader.toml").read_text(encoding="utf-8").replace('"10 s"', '"2 s"')
+    (tmp_path / "uploader.toml").write_text(text)
+    code, evidence = play(tmp_path / "uploader.toml", tmp_path / "out")
+    found = findings(evidence)
+    assert (code, found["no report is lost"]["verdict"]) == (1, "broken")
+    assert found["the inbox is emptied"]["verdict"] != "broken"
+
+
 def test_a_line_is_held_when_every_fault_has_fired(tmp_path: Path) -> None:
     code, evidence = play(variant(tmp_path), tmp_path / "out")
     assert (code, findings(evidence)["it runs"]["verdict"]) == (0, "held")
