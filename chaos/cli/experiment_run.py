@@ -16,7 +16,6 @@ from rich.console import Console
 from rich.text import Text
 
 from chaos.cli.surroundings import DISTRIBUTION, commit, versions
-from chaos.errors import NotAvailableError, UsageError
 from chaos.evidence import write_evidence
 from chaos.experiment import Document, Experiment, Play, read_experiment, told_in_words
 from chaos.experiment.words import promise
@@ -72,8 +71,6 @@ async def _until_signal(play: Play) -> bool:
         await play.run()
     except asyncio.CancelledError:
         return True
-    except NotAvailableError as absent:
-        raise UsageError(absent.need, absent.reason, absent.advice) from absent
     return False
 
 

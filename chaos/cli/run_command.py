@@ -52,6 +52,9 @@ def run(
     number = SEED if seed is None else seed
     if scenario.endswith(SUFFIX):
         path = Path(scenario)
+        if world not in (None, "live") or seeds != 1 or subject_name != "reference":
+            advice = "leave them out: an experiment is played live, and names its subject itself"
+            raise UsageError("no --world, --seeds or --subject with an experiment file", "one of them", advice)
         if is_dry:
             return dry_run(path)
         return run_experiment(path, number, out=out, as_json=as_json, show_history=show_history)

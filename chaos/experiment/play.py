@@ -21,6 +21,7 @@ from chaos.experiment.stage import Stage, open_stage
 from chaos.experiment.words import promise
 from chaos.experiment.workload import hand_over, work
 from chaos.history import History
+from chaos.judging import not_available
 from chaos.seed import Seed
 from chaos.verdict import Finding, Verdict
 
@@ -47,6 +48,7 @@ class Play:
         self._seen: dict[str, Seen] = {}
         self._silent: dict[int, str] = {}
         self._troubles: list[str] = []
+        self._absent: NotAvailableError | None = None
         self._is_whole = False
 
     def __repr__(self) -> str:
@@ -62,9 +64,11 @@ class Play:
                 finally:
                     self.log = stage.log_text()
                     await stage.server.tell_requests()
-        except (UsageError, NotAvailableError) as error:
+        except UsageError as error:
             self.error = str(error)
             raise
+        except NotAvailableError as error:
+            self._absent = error
         except ChaosError as error:
             self.error = str(error)
         finally:
@@ -143,6 +147,8 @@ class Play:
         self._seen[name] = Seen(found, phase, at_ns)
 
     def _finding(self, name: str, line: Line) -> Finding:
+        if self._absent is not None:
+            return not_available(name, self._absent)
         seen, expected = self._seen.get(name), promise(line)
         hint = "; ".join(dict.fromkeys(self._troubles))
         if seen is not None and seen.look.holds is False:

@@ -192,6 +192,12 @@ def test_a_workload_or_a_rollback_that_fails_is_said_and_never_held(tmp_path: Pa
     assert (code, "the workload failed: exit code 4, said no" in said, "exit code 5" in said) == (2, True, True)
 
 
+def test_a_machine_without_the_live_world_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_table, "start_of", lambda _: None)
+    code, evidence = play(variant(tmp_path), tmp_path / "out")
+    assert (code, findings(evidence)["it runs"]["verdict"]) == (2, "not available")
+
+
 def test_http_is_the_readiness_the_workload_and_the_check(tmp_path: Path) -> None:
     """A subject that takes reports over HTTP, sends nothing on, and is therefore found to lose what it has accepted."""
     server = tmp_path / "taker.py"
@@ -248,5 +254,7 @@ def test_a_dry_run_starts_nothing_and_a_scenario_has_none(tmp_path: Path) -> Non
     found = CliRunner().invoke(cli, ["run", str(path), "--dry-run"], standalone_mode=False)
     assert (found.return_value, "let the subject stand still for 0.05 s" in found.output) == (0, True)
     assert [entry.name for entry in tmp_path.iterdir()] == ["idle.toml"]
+    other = CliRunner().invoke(cli, ["run", str(path), "--world", "sim"], standalone_mode=False)
+    assert "an experiment is played live" in str(other.exception)
     wrong = CliRunner().invoke(cli, ["run", "C1.6", "--dry-run"], standalone_mode=False)
     assert "an experiment file (.toml)" in str(wrong.exception)
