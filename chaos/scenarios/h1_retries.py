@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chaos.protocols import SIMULATED, KeptReport, scenario
+from chaos.sim.clock import WallClock
 from chaos.sim.world import SimWorld
 
 ATTEMPTS = 10
@@ -176,7 +177,8 @@ async def _credentials_are_refused(world: SimWorld) -> None:
 
 @scenario(proves=["H1.12"], faults=["clock.jump"], worlds=SIMULATED)
 async def the_wall_clock_jumps_in_every_phase(world: SimWorld) -> None:
-    """The wall clock jumps by seconds, days and years while reports wait, fail, are retried and are sent."""
+    """The station's clock jumps by seconds, days and years while reports wait, fail, are retried and are sent."""
+    world.stage.clock.walls[f"{world.subject.name}-1"] = wall = WallClock(world.stage.kernel)
     service = await world.start(retry_cap_seconds=CAP_S, max_retry_attempts=100, max_concurrent_uploads=1)
     bodies = world.sample_reports(world.draw.count(2, 4, stream="workload"))
     failing, ids = world.report_id(bodies[0]), [world.report_id(body) for body in bodies]
@@ -187,13 +189,13 @@ async def the_wall_clock_jumps_in_every_phase(world: SimWorld) -> None:
         {"action": "delay_answer", "delay_s": 5.0},
     )
     for body in bodies:
-        _jump(world)
+        _jump(world, wall)
         await service.submit(body)
     world.history.observe("handed_over", reports=ids)
     await _an_attempt_of_each_failing(world)
     world.history.observe("wishes", wishes={failing: wish_s}, limit_s=INTERVAL_S)
     for _ in range(world.draw.count(2, 6, stream="jumps")):
-        _jump(world)
+        _jump(world, wall)
         await asyncio.sleep(world.draw.seconds(0, 300))
     await world.observe_exchanges()
     await world.server.misbehave()
@@ -206,7 +208,7 @@ async def _an_attempt_of_each_failing(world: SimWorld) -> None:
     )
 
 
-def _jump(world: SimWorld) -> None:
+def _jump(world: SimWorld, wall: WallClock) -> None:
     seconds = world.draw.one_of(CLOCK_JUMPS_S, stream="jumps")
-    world.stage.clock.wall.jump(seconds)
+    wall.jump(seconds)
     world.history.fault("clock.jump", seconds=seconds)

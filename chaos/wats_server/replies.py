@@ -96,6 +96,7 @@ def _status_headers(rule: Rule, status: int, wall_time_s: float) -> list[tuple[s
     if rule.retry_after is not None:
         headers.append(("Retry-After", str(rule.retry_after)))
     if rule.retry_after_date_s is not None:
+        headers.append(("Date", formatdate(wall_time_s, usegmt=True)))  # What a date is to be compared with.
         headers.append(("Retry-After", formatdate(wall_time_s + rule.retry_after_date_s, usegmt=True)))
     if status == HTTPStatus.UNAUTHORIZED:
         headers.append(("WWW-Authenticate", 'Basic realm="WATS"'))
