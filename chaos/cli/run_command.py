@@ -51,13 +51,10 @@ def run(
     """
     number = SEED if seed is None else seed
     if scenario.endswith(SUFFIX):
-        path = Path(scenario)
-        if world not in (None, "live") or seeds != 1 or subject_name != "reference":
-            advice = "leave them out: an experiment is played live, and names its subject itself"
-            raise UsageError("no --world, --seeds or --subject with an experiment file", "one of them", advice)
+        _refuse_foreign(world not in (None, "live") or seeds != 1 or subject_name != "reference")
         if is_dry:
-            return dry_run(path)
-        return run_experiment(path, number, out=out, as_json=as_json, show_history=show_history)
+            return dry_run(Path(scenario))
+        return run_experiment(Path(scenario), number, out=out, as_json=as_json, show_history=show_history)
     if is_dry:
         raise UsageError("an experiment file (.toml) to tell of", scenario, "use `explain` for a property's scenarios")
     story = find_scenario(all_scenarios(), scenario)
@@ -78,3 +75,9 @@ def run(
     if show_history:
         click.echo("".join(result.history.to_lines() for result in outcome.runs), err=as_json, nl=False)
     return outcome.exit_code
+
+
+def _refuse_foreign(has_foreign: bool) -> None:
+    if has_foreign:
+        advice = "leave them out: an experiment is played live, and names its subject itself"
+        raise UsageError("no --world, --seeds or --subject with an experiment file", "one of them", advice)

@@ -102,6 +102,8 @@ def stalled(*reasons: str, degraded: bool = True) -> Story:
 
 def flawed(reasons: str, *, degraded: bool = True, api: str = "Offline") -> Story:
     def tell(pen: Pen) -> None:
+        for flaw in ("start.port_taken", "start.bad_converter", "server.down"):
+            pen.history.fault(flaw)
         pen.history.observe("status", reasons=[reasons], degraded=degraded, api_status=api)
         pen.accepted("a")
         pen.look(("pending", "a"))
