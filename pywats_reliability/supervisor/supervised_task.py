@@ -21,6 +21,8 @@ from pywats_reliability.ports import Heartbeat
 from pywats_reliability.supervisor.one_shots import guarded
 from pywats_reliability.supervisor.restart_policy import SupervisionLimits
 
+TIMER_EARLY_S = 0.001
+"""By how much a loop's timer may come early: the one that ends the hold must not wait for the next heartbeat then."""
 log = logging.getLogger(__name__)
 
 
@@ -172,7 +174,7 @@ class SupervisedTask:
         self._check_hold()
 
     def _check_hold(self) -> None:
-        lived_s = asyncio.get_running_loop().time() - self._started_at
+        lived_s = asyncio.get_running_loop().time() - self._started_at + TIMER_EARLY_S
         recovering = self._condition is TaskCondition.RECOVERING
         if recovering and self._beats_of_run and lived_s >= self._limits.restart_hold_s:
             self._failures_in_a_row = 0
