@@ -78,10 +78,11 @@ async def neither_sent_nor_saved(world: SimWorld) -> None:
     action = {"action": "delay_answer", "delay_s": 5.0} if is_sent else {"action": "hang_after_body"}
     await world.server.misbehave({**action, "path": PATH})
     report_id = await service.submit()
+    await world.server.saw("body_read", report_id=report_id)  # Only now nothing but the outcome is left to be saved.
     calls = CALLS[-1] if is_sent else world.draw.one_of(CALLS)
     number = world.draw.one_of([errno.ENOSPC, errno.EIO, errno.EROFS])
     with world.stage.disk.fault(fail(number), calls=calls, paths=(f"{world.site.data}/*",)):
-        await asyncio.sleep(4.9 if is_sent else 29.9)  # Nothing fails before that.
+        await asyncio.sleep(4.5 if is_sent else 29.5)  # Nothing fails before that.
         await world.until(
             service.status,
             lambda said: any(report_id in reason for reason in said["reasons"]),
