@@ -51,10 +51,11 @@ def run(
     """
     number = SEED if seed is None else seed
     if scenario.endswith(SUFFIX):
-        _refuse_foreign(world not in (None, "live") or seeds != 1 or subject_name != "reference")
+        _refuse_options(is_one=world in (None, "live") and seeds == 1 and subject_name == "reference")
+        path = Path(scenario)
         if is_dry:
-            return dry_run(Path(scenario))
-        return run_experiment(Path(scenario), number, out=out, as_json=as_json, show_history=show_history)
+            return dry_run(path)
+        return run_experiment(path, number, out=out, as_json=as_json, show_history=show_history)
     if is_dry:
         raise UsageError("an experiment file (.toml) to tell of", scenario, "use `explain` for a property's scenarios")
     story = find_scenario(all_scenarios(), scenario)
@@ -77,7 +78,8 @@ def run(
     return outcome.exit_code
 
 
-def _refuse_foreign(has_foreign: bool) -> None:
-    if has_foreign:
+def _refuse_options(*, is_one: bool) -> None:
+    """Refuse options that an experiment would ignore. Raises ``UsageError``."""
+    if not is_one:
         advice = "leave them out: an experiment is played live, and names its subject itself"
         raise UsageError("no --world, --seeds or --subject with an experiment file", "one of them", advice)
