@@ -183,7 +183,25 @@ def cut(pen: Pen, hang: str, closed_after_s: float | None, *, asked: bool = True
     pen.history.observe("cut", hang=hang, closed_after_s=closed_after_s, limit_s=1)
 
 
+def configured(**wrong: list[str]) -> Story:
+    counts = {"ways": 3, "orders": 6, "round_trips": 1, "mapping": 8}
+    said = {f"wrong_{what}": wrong.get(what, []) for what in counts}
+    return lambda pen: _observe(pen, "configurations", **counts, **said)
+
+
+H4_CASES: list[tuple[Checker, Story, Verdict]] = [
+    case
+    for what, check in (
+        ("ways", h4_configuration.every_way_has_the_same_rules),
+        ("orders", h4_configuration.rules_across_settings_hold),
+        ("round_trips", h4_configuration.what_is_saved_loads_equal),
+        ("mapping", h4_configuration.it_stays_a_mapping),
+    )
+    for case in ((check, configured(), HELD), (check, configured(**{what: ["it is otherwise"]}), BROKEN))
+]
+
 CASES: list[tuple[Checker, Story, Verdict]] = [
+    *H4_CASES,
     (c1_shutdown.nothing_is_lost, kept_then_delivered, HELD),
     (c1_shutdown.nothing_is_lost, lost_on_the_way, BROKEN),
     (c1_shutdown.nothing_is_lost, never_delivered, BROKEN),
