@@ -18,6 +18,8 @@ from chaos.trial import Trial
 from chaos.verdict import Finding, Verdict
 
 CHUNK = 25
+SEEDS_AT_LEAST = 200
+"""Where a fault or a mark is still missing, so many schedules are played before that is said."""
 Heard = Callable[[Order, Tally], None]
 Known = Callable[[str], Sequence[Trial]]
 """Gives the trials of a scenario that failed before: they are played first."""
@@ -50,6 +52,9 @@ class SimulationPlayer:
             search.seconds_max,
         )  # fmt: skip
         tally = await self._played(order)
+        while not tally.is_broken and missing(run.scenario, tally) and tally.played < SEEDS_AT_LEAST:
+            order = replace(order, first_seed=order.first_seed + order.seeds, seeds=CHUNK)
+            tally.join(await self._played(order))
         result = await self._shrunk(tally) if tally.is_broken and search.shrinks else tally.shown
         assert result is not None, "an order has at least one seed"
         return summed_up(run.scenario, tally, result, time.monotonic() - began)
@@ -82,6 +87,12 @@ class SimulationPlayer:
         return replace(small.played.result, plan=plan, shrunk_from=small.faults_before)
 
 
+def missing(scenario: Scenario, tally: Tally) -> list[str]:
+    """Return what the scenario asks for and no run came to, in words: faults that must fire, marks to be reached."""
+    absent = [f"the fault {name} never fired" for name in scenario.faults if not tally.faults.get(name)]
+    return absent + [f"the mark {name!r} was never reached" for name in scenario.marks if not tally.marks.get(name)]
+
+
 def summed_up(scenario: Scenario, tally: Tally, shown: RunResult, took_s: float) -> RunResult:
     """Return one result for all the runs of a tally; what never fired and was never reached was not exercised.
 
@@ -103,7 +114,7 @@ def summed_up(scenario: Scenario, tally: Tally, shown: RunResult, took_s: float)
     )
 
 
-def _weakened(finding: Finding, missing: list[str]) -> Finding:
-    if finding.verdict is not Verdict.HELD or not missing:
+def _weakened(finding: Finding, absent: list[str]) -> Finding:
+    if finding.verdict is not Verdict.HELD or not absent:
         return finding
-    return replace(finding, verdict=Verdict.NOT_EXERCISED, found="; ".join(missing))
+    return replace(finding, verdict=Verdict.NOT_EXERCISED, found="; ".join(absent))

@@ -7,7 +7,6 @@ import os
 
 from chaos.errors import ChaosError
 from chaos.protocols import SIMULATED, scenario
-from chaos.sim.disk.volume import Volume
 from chaos.sim.world import SimWorld
 
 EARLIER_LIMIT = 50
@@ -205,10 +204,10 @@ async def _count(world: SimWorld) -> None:
 
 
 @scenario(
-    proves=["H5.5"], faults=["queue.large_reports"], marks=["it fits exactly", "a byte too many"], worlds=SIMULATED
+    proves=["H5.5"], faults=["queue.large_reports"], marks=["a byte too many"], worlds=SIMULATED
 )
-async def limits_of_bytes_and_of_free_disk(world: SimWorld) -> None:
-    """Reports that fit to the byte and such that do not, against a limit in bytes and against the free disk."""
+async def a_limit_in_bytes(world: SimWorld) -> None:
+    """Reports that fit to the byte and such that do not, against a limit in bytes."""
     limit = world.draw.count(20_000, 60_000)
     await world.start(max_queue_bytes=limit)
     await world.server.go_down()
@@ -219,21 +218,8 @@ async def limits_of_bytes_and_of_free_disk(world: SimWorld) -> None:
     await world.observe()
     await world.server.come_up()
     await world.converge(PATIENCE_S)
-    least = world.draw.count(1_000, 5_000_000)
-    await world.service.change_settings(max_queue_bytes=0, min_free_disk_bytes=least)
-    volume = _volume(world)
-    for _ in range(4):
-        # Enough for the file of the report and those that are written beside it, were it not for the least.
-        volume.capacity_bytes = volume.used_bytes + least + world.draw.count(2_000, 30_000)
-        await _offered(world, volume.free_bytes - least, "disk", 0)
-        await asyncio.sleep(QUIET_S)
-    volume.capacity_bytes = None
     await world.service.submit()
     await world.converge(PATIENCE_S)
-
-
-def _volume(world: SimWorld) -> Volume:
-    return world.stage.disk.mounts.volumes[str(world.site.folder)]
 
 
 async def _offered(world: SimWorld, room: int, kind: str, held: int) -> int:

@@ -20,8 +20,6 @@ PATIENCE_S = 400.0
 ASK_PAUSE_S, RARE_S = 2.0, 7.3
 CALLS_EVERY = 12
 EACH, PLACES = 200, 128
-FLOOD = 60
-RATE_TOKENS, RATE_PER_S = 20, 100 / 60
 SMALL_RUBBISH = tuple((name, data) for name, data in BAD_STREAMS if len(data) < 10_000)
 ODD_VALUES: tuple[object, ...] = (
     None,
@@ -163,22 +161,6 @@ async def fuzzed_streams(world: SimWorld) -> None:
                 found = await _said(client)
             world.history.observe("stream", kind=name, found=found)
     await service.status()
-
-
-@scenario(proves=["H6.7"], faults=["ipc.flood"], worlds=SIMULATED)
-async def a_flood_and_its_rate(world: SimWorld) -> None:
-    """Sixty requests at once, a drawn time of rest, sixty more: each flood gets what the rate has left, no more."""
-    service = await world.start()
-    async with raw_client(service.ipc_address, token=service.ipc_token) as client:
-        expected, rest_s = RATE_TOKENS - 1, 0.0
-        for _ in range(3):
-            await client.send(b"".join(request("get_status", str(number)) for number in range(FLOOD)))
-            codes = [(await client.message() or {}).get("code") for _ in range(FLOOD)]
-            world.history.fault("ipc.flood", times=FLOOD)
-            world.history.observe("rate", served=codes.count(None), expected=expected, after_rest_s=rest_s, codes=codes)
-            rest_s = world.draw.one_of([0.3, 3.0, 15.0, 120.0])
-            expected = min(RATE_TOKENS, int(rest_s * RATE_PER_S + 1e-6))
-            await asyncio.sleep(rest_s)
 
 
 @scenario(

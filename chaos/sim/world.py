@@ -71,6 +71,9 @@ class SimWorld(WorldLooks, Hands):
         self.history.observe("settings", **self.simulated.settings(self.site))
         operation = self.history.invoke("start")
         kernel, started = self.stage.kernel, [False]
+        if self.services and self.service.process.power_lost:
+            # It lies in a folder for run time, which is in memory: a power loss empties it.
+            await asyncio.to_thread(Path(self.subject.ipc_address(self.site)).unlink, missing_ok=True)
         self.simulated.prepare(self.site)
         points = {
             place: SimFailpoint(kernel, self.history, place, self.subject.failpoint(place), terms)
@@ -207,9 +210,10 @@ class SimWorld(WorldLooks, Hands):
         """Let the subject run: to be called when every other fault was undone."""
         async with self._starting:
             for _ in range(STARTS_MAX):
-                if self.service.process.is_alive:
-                    return
-                await self.start()
+                if not self.service.process.is_alive:
+                    await self.start()
+            if self.service.process.is_alive:
+                return
         raise OverdueError("a running subject after everything was healed", START_LIMIT_S, repr(self.service))
 
     def subject_process(self) -> SimProcess | None:
