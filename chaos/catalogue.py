@@ -9,8 +9,11 @@ from chaos.guarantees import ENGINES, find_property, guarantees
 from chaos.protocols import Scenario
 
 
-def catalogue(scenarios: Sequence[Scenario]) -> dict[str, Any]:
-    """Return guarantees, properties (with the scenarios that prove them), scenarios and faults as JSON data."""
+def catalogue(scenarios: Sequence[Scenario], mutants: Sequence[tuple[str, str, str]] = ()) -> dict[str, Any]:
+    """Return guarantees, properties (with what proves them), scenarios, faults and mutants as JSON data.
+
+    ``mutants`` are the property, the name and the sentence of each.
+    """
     return {
         "guarantees": [{"id": g.id, "title": g.title, "critical": g.critical} for g in guarantees()],
         "properties": [
@@ -19,6 +22,7 @@ def catalogue(scenarios: Sequence[Scenario]) -> dict[str, Any]:
                 "promise": p.promise,
                 "engines": list(p.engines),
                 "scenarios": [s.name for s in scenarios if p.id in s.proves],
+                "mutants": sum(part == p.id for part, _, _ in mutants),
             }
             for g in guarantees()
             for p in g.properties
@@ -34,6 +38,7 @@ def catalogue(scenarios: Sequence[Scenario]) -> dict[str, Any]:
             for s in scenarios
         ],
         "faults": sorted({fault for s in scenarios for fault in s.faults}),
+        "mutants": [{"property": part, "name": name, "sentence": sentence} for part, name, sentence in mutants],
     }
 
 

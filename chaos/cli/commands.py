@@ -34,6 +34,7 @@ from chaos.cli.run_command import run
 from chaos.cli.verify_command import verify
 from chaos.errors import ChaosError
 from chaos.live.wats_server import serve_until_signal
+from chaos.mutants import told_mutants
 from chaos.outcome import ExitCode
 from chaos.reports.markdown import guarantees_page
 from chaos.reports.terminal import show_catalogue
@@ -90,7 +91,7 @@ def cli() -> None:
 @click.option("--markdown", is_flag=True, help="Print a page for the documentation.")
 def list_command(*, as_json: bool, markdown: bool) -> None:
     """List properties, scenarios and faults, and what proves what."""
-    contents = catalogue(all_scenarios())
+    contents = catalogue(all_scenarios(), told_mutants())
     if markdown:
         click.echo(guarantees_page(contents), nl=False)
     elif as_json:

@@ -11,7 +11,7 @@ from chaos.cli import shared_options
 from chaos.errors import UsageError
 from chaos.evidence import DOCUMENT, read_evidence
 from chaos.guarantees import find_property, guarantees
-from chaos.mutants import all_mutants
+from chaos.mutants import told_mutants
 from chaos.outcome import Outcome
 from chaos.reports.strength import counted_words, strength_of
 from chaos.scenarios import all_scenarios
@@ -30,7 +30,7 @@ def explain(*, property_id: str, evidence: Path) -> None:
     """Say what a property (C1.6) or guarantee (C1) promises, what proves it, and how that went last."""
     whole = next((g for g in guarantees() if g.id == property_id.upper()), None)
     ids = [part.id for part in whole.properties] if whole else [find_property(property_id).id]
-    mutants = [(mutant.property_id, mutant.name, mutant.sentence) for mutant in all_mutants()]
+    mutants = told_mutants()
     last = _last(evidence)
     for number, one in enumerate(ids):
         click.echo(("\n" if number else "") + explanation(one, all_scenarios(), mutants))

@@ -18,7 +18,7 @@ from chaos.mutants import (
 )
 from chaos.mutants.mutant import Mutant, mutant, mutant_named, planted
 
-__all__ = ["Mutant", "all_mutants", "find_mutant", "mutant", "planted"]
+__all__ = ["Mutant", "all_mutants", "find_mutant", "mutant", "planted", "told_mutants"]
 
 _MODULES: tuple[object, ...] = (
     c1_shutdown,
@@ -44,3 +44,8 @@ def all_mutants() -> list[Mutant]:
 def find_mutant(name: str) -> Mutant:
     """Return the mutant of that name. Raises ``UsageError``."""
     return mutant_named(name, all_mutants())
+
+
+def told_mutants() -> list[tuple[str, str, str]]:
+    """Return the property, the name and the sentence of every mutant, for those who only speak of them."""
+    return [(known.property_id, known.name, known.sentence) for known in all_mutants()]

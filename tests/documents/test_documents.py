@@ -14,6 +14,7 @@ import pytest
 
 from chaos.catalogue import catalogue
 from chaos.cli.commands import cli as chaos_cli
+from chaos.mutants import told_mutants
 from chaos.reports.markdown import guarantees_page
 from chaos.scenarios import all_scenarios
 from pywats_reliability.cli.commands import cli as service_cli
@@ -26,7 +27,8 @@ PURPOSES = ("verify", "test")
 
 def test_the_page_of_guarantees_is_fresh() -> None:
     """Renew it with ``pywats-chaos list --markdown > docs/guarantees.md``."""
-    assert (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8") == guarantees_page(catalogue(all_scenarios()))
+    contents = catalogue(all_scenarios(), told_mutants())
+    assert (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8") == guarantees_page(contents)
 
 
 @pytest.mark.parametrize("purpose", PURPOSES)
