@@ -13,7 +13,7 @@ from rich.text import Text
 from chaos.outcome import ChangeKind, ExitCode, Outcome, PropertyResult, RunResult
 from chaos.reports.evidence_json import absences
 from chaos.reports.headline import counts_line, duration, headline
-from chaos.reports.matrix import WORLD_TITLES, matrix, worlds_of
+from chaos.reports.matrix import WORLD_TITLES, Block, matrix, worlds_of
 from chaos.reports.scale import seconds
 from chaos.reports.strength import total_words
 from chaos.reports.timeline_text import legend, timeline_text
@@ -34,6 +34,7 @@ CHANGED: Mapping[ChangeKind, str] = {
     ChangeKind.BETTER: "green",
 }
 FEW, PICTURES_MAX = 12, 5
+ID_WIDTH, BAR_WIDTH, HELD_WIDTH, WORLD_WIDTH_MIN, TITLE_WIDTH_MIN = 9, 15, 10, 10, 18
 
 
 def show_outcome(outcome: Outcome, promises: Mapping[str, str], console: Console) -> None:
@@ -66,27 +67,31 @@ def _reddest_first(results: Sequence[PropertyResult]) -> list[PropertyResult]:
 
 def _guarantees(outcome: Outcome, width: int) -> Table:
     worlds = [world for world in worlds_of(outcome) if any(run.world == world for run in outcome.runs)]
+    columns = [(WORLD_TITLES.get(world, world), WORLD_WIDTH_MIN) for world in worlds]
+    columns += [("mutants", 12)] if outcome.mutants else []
+    widths = [max(len(title), least) for title, least in columns]
     table = Table(box=None, pad_edge=False, header_style="dim", width=min(width, WIDTH_MAX))
-    table.add_column("guarantee", no_wrap=True, width=9)
-    table.add_column("", no_wrap=True, overflow="ellipsis", ratio=1)
-    table.add_column("properties", no_wrap=True, width=15)
-    table.add_column("", no_wrap=True, width=10)
-    for world in worlds:
-        table.add_column(
-            WORLD_TITLES.get(world, world), no_wrap=True, width=max(len(WORLD_TITLES.get(world, world)), 10)
-        )
-    if outcome.mutants:
-        table.add_column("mutants", no_wrap=True, width=12)
+    table.add_column("guarantee", no_wrap=True, width=ID_WIDTH)
+    left = table.width - ID_WIDTH - BAR_WIDTH - HELD_WIDTH - sum(widths) - len(widths) - 3 if table.width else 0
+    has_titles = left >= TITLE_WIDTH_MIN  # A title of three letters says nothing: a narrow terminal goes without.
+    if has_titles:
+        table.add_column("", no_wrap=True, overflow="ellipsis", ratio=1)
+    table.add_column("properties", no_wrap=True, width=BAR_WIDTH)
+    table.add_column("", no_wrap=True, width=HELD_WIDTH)
+    for (title, _), wide in zip(columns, widths, strict=True):
+        table.add_column(title, no_wrap=True, width=wide)
     for block in matrix(outcome):
         results = [row.result for row in block.rows]
-        cells = [_in_world(results, world) for world in worlds]
-        if outcome.mutants:
-            found = sum(row.strength.mutants_found for row in block.rows)
-            tried = sum(row.strength.mutants for row in block.rows)
-            cells.append(Text(f"{found}/{tried} found" if tried else "–", "green" if found == tried else "bold red"))
-        title = escape(block.guarantee.title)
-        table.add_row(block.guarantee.id, title, _bar(results), f"{block.held}/{len(results)} held", *cells)
+        cells: list[Text | str] = [block.guarantee.id, *([escape(block.guarantee.title)] if has_titles else [])]
+        cells += [_bar(results), f"{block.held}/{len(results)} held", *(_in_world(results, world) for world in worlds)]
+        table.add_row(*cells, *([_mutants(block)] if outcome.mutants else []))
     return table
+
+
+def _mutants(block: Block) -> Text:
+    found = sum(row.strength.mutants_found for row in block.rows)
+    tried = sum(row.strength.mutants for row in block.rows)
+    return Text(f"{found}/{tried} found" if tried else "–", "green" if found == tried else "bold red")
 
 
 def _in_world(results: Sequence[PropertyResult], world: str) -> Text:
