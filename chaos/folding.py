@@ -32,6 +32,7 @@ def _added(earlier: RunResult, newest: RunResult) -> RunResult:
         took_s=earlier.took_s + newest.took_s,
         faults_fired=_sums(earlier.faults_fired, newest.faults_fired),
         marks=_sums(earlier.marks, newest.marks),
+        met=_sums(earlier.met, newest.met),
         facts={**newest.facts, **_numbers(earlier, newest)},
     )
 

@@ -53,6 +53,7 @@ class RunResult:
     * ``policy``: how the schedule was chosen; ``plan``: the planned faults, one a line (the smallest plan that still
       breaks it, where it was shrunk); ``shrunk_from``: how many faults the plan had before.
     * ``marks``: how often places that a scenario must reach were reached. ``stands_for``: how many schedules.
+    * ``met``: in how many runs a fault met an operation, by ``"fault × operation"`` (``chaos.coverage``).
     * ``trace``: what ran when, as text; ``disk``: the files at each step; ``nearest``: how the nearest passing run
       differs, as the lines of a diff.
     * ``replay_line``: the command that plays it again, where it is not ``run`` with scenario, world and seed.
@@ -71,6 +72,7 @@ class RunResult:
     plan: str = ""
     shrunk_from: int = 0
     marks: Mapping[str, int] = field(default_factory=dict)
+    met: Mapping[str, int] = field(default_factory=dict)
     facts: Mapping[str, int | float | str] = field(default_factory=dict)
     trace: str = ""
     disk: tuple[DiskLook, ...] = ()

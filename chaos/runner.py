@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from chaos.coverage import met
 from chaos.errors import NotAvailableError
 from chaos.history import History
 from chaos.judging import NO_FAILURE, Failure, judge, not_available, said, told
@@ -103,5 +104,5 @@ class Runner:
         took_s = time.monotonic() - began
         looks = [*history.observed("hang"), *history.observed("log")]
         log_text = "\n".join(str(look.value["text"]) for look in looks)
-        name, seed = run.scenario.name, run.seed.number
-        return RunResult(name, run.world, seed, findings, fired, took_s, history, error.words, log_text)
+        name, seed, cells = run.scenario.name, run.seed.number, dict.fromkeys(met(history), 1)
+        return RunResult(name, run.world, seed, findings, fired, took_s, history, error.words, log_text, met=cells)

@@ -46,6 +46,7 @@ class Tally:
     findings: dict[tuple[str, str], Finding] = field(default_factory=dict)
     faults: Counter[str] = field(default_factory=Counter)
     marks: Counter[str] = field(default_factory=Counter)
+    met: Counter[str] = field(default_factory=Counter)
     facts: Counter[str] = field(default_factory=Counter)
     digests: set[int] = field(default_factory=set)
     shown: RunResult | None = None
@@ -63,6 +64,7 @@ class Tally:
         self.digests.add(digest)
         self.faults.update(result.faults_fired)
         self.marks.update(result.marks)
+        self.met.update(result.met)
         self.facts.update({name: value for name, value in result.facts.items() if not isinstance(value, str)})
         was_worse = self._worst()
         self._judge({(finding.property_id, finding.expected): finding for finding in result.findings})
@@ -77,6 +79,7 @@ class Tally:
         self.digests |= other.digests
         self.faults.update(other.faults)
         self.marks.update(other.marks)
+        self.met.update(other.met)
         self.facts.update(other.facts)
         self._judge(other.findings)
         if self.shown is None or WORST_FIRST.index(self._worst()) < WORST_FIRST.index(was_worse):

@@ -108,6 +108,7 @@ def summed_up(scenario: Scenario, tally: Tally, shown: RunResult, took_s: float)
         findings=findings,
         faults_fired=dict(tally.faults),
         marks=dict(tally.marks),
+        met=dict(tally.met),
         facts=dict(tally.facts) | {"different schedules": len(tally.digests)},
         took_s=took_s,
         stands_for=tally.played,

@@ -13,12 +13,10 @@ from chaos.history import History
 from chaos.live.process import ChildProcess
 from chaos.live.watchdog import Watchdog
 from chaos.live.wats_server import MODULE, Announcement, WatsServerClient
-from chaos.wats_server.events import EventKind
-from chaos.wats_server.traces import RequestTrace
+from chaos.worlds.request_facts import observe_requests
 from chaos.worlds.server_calls import ServerCalls
 
 START_LIMIT_S = 20.0
-REQUESTS_TOLD_MAX = 400
 log = logging.getLogger(__name__)
 
 
@@ -66,12 +64,11 @@ class LiveServer(ServerCalls):
         """Observe ``requests``: the newest ones, when each began and ended, and how; for the picture of the run."""
         try:
             await self.write_faults()
-            traces = (await self.control.requests())[-REQUESTS_TOLD_MAX:]
+            traces = await self.control.requests()
         except ChaosError as error:  # The picture of a run must not decide about it.
             log.warning("the requests of this run are not told: %s", error)
             return
-        told = [_told(trace, self._history) for trace in traces if trace.times_ns]
-        self._history.observe("requests", requests=told)
+        observe_requests(self._history, traces)
 
     async def close(self) -> None:
         """End the server's process."""
@@ -80,20 +77,3 @@ class LiveServer(ServerCalls):
 
     def __repr__(self) -> str:
         return f"LiveServer({self.url}, {self._process!r})"
-
-
-def _told(trace: RequestTrace, history: History) -> dict[str, Any]:
-    """Return a request as the picture needs it: ok (a 2xx answer), failed (another), or unknown (none)."""
-    times_ns = [history.elapsed_ns(time_ns) for time_ns in trace.times_ns.values()]
-    is_answered = EventKind.ANSWERED in trace.times_ns and trace.status is not None
-    outcome = ("ok" if trace.status // 100 == 2 else "failed") if is_answered and trace.status else "unknown"
-    return {
-        "connection": trace.connection,
-        "name": f"{trace.method or '?'} {(trace.report_id or trace.path or '')[:8]}",
-        "outcome": outcome,
-        "start_ns": min(times_ns),
-        "end_ns": max(times_ns),
-        "status": trace.status,
-        "rule": trace.rule,
-        "report_id": trace.report_id,
-    }

@@ -173,6 +173,7 @@ def _run(run: RunResult, files: Files) -> dict[str, Any]:
         "took_s": round(run.took_s, 3),
         "faults_fired": dict(sorted(run.faults_fired.items())),
         "marks": dict(sorted(run.marks.items())),
+        "met": dict(sorted(run.met.items())),
         "facts": dict(sorted(run.facts.items())),
         "error": run.error,
         "replay": run.replay,
@@ -200,6 +201,7 @@ def _run_back(item: Mapping[str, Any], texts: Mapping[str, str]) -> RunResult:
     same = ("scenario", "world", "seed", "faults_fired", "took_s", "error", "policy", "plan", "shrunk_from")
     return RunResult(
         **{key: item[key] for key in (*same, "marks", "facts", "stands_for")},
+        met=item.get("met", {}),  # Evidence written before there was this table can still be a baseline.
         findings=findings,
         history=History.from_lines(texts.get("history", "")),
         log=texts.get("log", ""),

@@ -14,6 +14,7 @@ from importlib import resources
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from chaos.coverage import columns, disk_calls, empty_cells, table
 from chaos.guarantees import properties
 from chaos.history import Event
 from chaos.outcome import DiskLook, Outcome, PropertyResult, RunResult
@@ -73,6 +74,7 @@ def to_html(outcome: Outcome, files: Sequence[Files] = ()) -> str:
         red=[(result, *result.worst) for result in _red_properties(outcome) if result.worst],
         anchors=anchors,
         faults=_faults(outcome),
+        **_coverage(outcome),
         rhythms=[(world, rows, durations(rows)) for world, rows in _rhythms(outcome)],
         costs=detection_costs(outcome.mutants) if outcome.mutants else None,
         absences=absences(outcome),
@@ -189,3 +191,9 @@ def _faults(outcome: Outcome) -> list[tuple[str, int]]:
 def _rhythms(outcome: Outcome) -> list[tuple[str, list[Rhythm]]]:
     worlds = dict.fromkeys(run.world for run in outcome.runs)
     return [(world, rows) for world in worlds if (rows := rhythms(outcome.runs, world))]
+
+
+def _coverage(outcome: Outcome) -> dict[str, object]:
+    """Return the table of faults and operations as the template needs it."""
+    rows = table(run.met for run in outcome.runs)
+    return {"table": rows, "columns": columns(rows), "empty": len(empty_cells(rows)), "calls": disk_calls(rows)}

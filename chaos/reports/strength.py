@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from chaos.coverage import columns, empty_cells, table
 from chaos.outcome import Fact, MutantResult, Outcome, RunResult
 
 SIMULATION = "sim"
@@ -81,6 +82,9 @@ def total_words(outcome: Outcome) -> list[str]:
         )
         if number
     ]
+    if rows := table(run.met for run in outcome.runs):
+        empty, pairs = len(empty_cells(rows)), len(rows) * len(columns(rows))
+        words.append(f"{pairs - empty:,} of {pairs:,} pairs of a fault and an operation met")
     if strength.mutants:
         words.append(f"{strength.mutants_found} of {strength.mutants} mutants found")
     if strength.excluded_one_in:

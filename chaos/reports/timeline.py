@@ -20,6 +20,7 @@ from typing import Any
 
 from chaos.history import Event, History, Kind
 from chaos.outcome import DiskLook, RunResult
+from chaos.spans import KILLS, end_of, faults, operations, when_ns
 
 DETAIL_CHARACTERS_MAX = 400
 CONNECTIONS_MAX = 6
@@ -113,11 +114,11 @@ class Timeline:
 def timeline_of(history: History) -> Timeline:
     """Return the lanes and bands of a history."""
     events = history.events
-    end_ns = max((event.time_ns for event in events), default=0)
+    end_ns = end_of(events)
     lanes: dict[str, Lane] = {}
     for event in events:
         _place(lanes, event)
-    for operation in _operations(events):
+    for operation in operations(events):
         _lane(lanes, operation[0]).bars.append(_bar(operation, end_ns))
     for name, bar in _requests(events):
         lanes.setdefault(name, Lane(name, LaneKind.CONNECTION)).bars.append(bar)
@@ -143,11 +144,6 @@ def looks_of(run: RunResult) -> tuple[DiskLook, ...]:
         for event in run.history.events
         if event.name in LOOKS
     )
-
-
-def when_ns(event: Event) -> int:
-    """Return when an event happened: for what became known later, that is before it was written."""
-    return int(event.value.get("at_ns", event.time_ns))
 
 
 def detail_of(value: Mapping[str, Any]) -> str:
@@ -196,11 +192,6 @@ def _place(lanes: dict[str, Lane], event: Event) -> None:
     _lane(lanes, event).marks.append(Mark(when_ns(event), event.kind, title, detail_of(event.value)))
 
 
-def _operations(events: Sequence[Event]) -> Iterator[tuple[Event, Event | None]]:
-    ends = {event.operation: event for event in events if event.operation is not None}
-    return ((event, ends.get(event.index)) for event in events if event.kind is Kind.INVOKED)
-
-
 def _bar(operation: tuple[Event, Event | None], last_ns: int) -> Bar:
     start, end = operation
     outcome = str(end.kind) if end else str(Kind.UNKNOWN)
@@ -223,7 +214,7 @@ def _lives(events: Sequence[Event], last_ns: int) -> Iterator[Bar]:
     born: Event | None = None
     for event in events:
         starts = event.name == "start" and event.kind is Kind.OK
-        ends = event.name in ("process.kill", "power.loss") or (event.name == "stop" and event.kind is Kind.OK)
+        ends = event.name in KILLS or (event.name == "stop" and event.kind is Kind.OK)
         if born is not None and (starts or ends):
             yield Bar(born.time_ns, event.time_ns, "life", "running", detail_of(born.value))
             born = None
@@ -234,19 +225,8 @@ def _lives(events: Sequence[Event], last_ns: int) -> Iterator[Bar]:
 
 
 def _bands(events: Sequence[Event], last_ns: int) -> Iterator[Band]:
-    for place, event in enumerate(events):
-        if event.kind is Kind.FAULT:
-            until = next((later.time_ns for later in events[place + 1 :] if _ends_it(event, later)), None)
-            can_last = event.name in ("process.kill", "power.loss", "server.down") or until is not None
-            start_ns = when_ns(event)
-            end_ns = (last_ns if until is None else until) if can_last else start_ns
-            yield Band(start_ns, end_ns, event.name, detail_of(event.value))
-
-
-def _ends_it(fault: Event, later: Event) -> bool:
-    if fault.name in ("process.kill", "power.loss"):
-        return later.name == "start" and later.kind is Kind.OK
-    return later.kind is Kind.HEALED and later.name == fault.name
+    for event, start_ns, end_ns in faults(events, last_ns):
+        yield Band(start_ns, end_ns, event.name, detail_of(event.value))
 
 
 def _in_rows(bars: Sequence[Bar]) -> list[Bar]:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from chaos.coverage import met
 from chaos.errors import OverdueError, UsageError
 from chaos.judging import Failure, judge, said, told
 from chaos.outcome import Fact, RunResult
@@ -71,7 +72,7 @@ def play(
 
     with stage:
         failure = _driven(stage, tester) or (failures[0] if failures else Failure("the tester ended without a word"))
-        stage.look()
+        stage.look(*(world.server.tell_requests for world in worlds))
     history = stage.history
     plan = tuple(worlds[0].plan) if worlds else ()
     marks = dict(worlds[0].marks) if worlds else {}
@@ -79,7 +80,7 @@ def play(
     result = RunResult(
         scenario.name, WorldKind.SIMULATION, trial.seed, findings, fault_names(history.faults()),
         time.monotonic() - began, history, failure.words, stage.log.text(),
-        policy=stage.kernel.policy.name, marks=marks, trace=stage.trace_text(),
+        policy=stage.kernel.policy.name, marks=marks, met=dict.fromkeys(met(history), 1), trace=stage.trace_text(),
         facts={Fact.STEPS: stage.kernel.step, Fact.SIMULATED_S: stage.kernel.now_ns / 1e9},
         replay_line=f"pywats-chaos replay '{trial}'", plan="\n".join(map(str, plan)),
         disk=tuple(stage.disk_looks.looks),

@@ -86,8 +86,13 @@ class Stage:
                 raise OvertimeError(OVERTIME_NS / 1e9, self.kernel.waiting())
             raise DeadlockError(self.kernel.now_ns / 1e9, self.kernel.waiting())
 
-    def look(self) -> None:
-        """Observe what no scenario asks for: warnings and errors that were logged, and failures that nobody took."""
+    def look(self, *more: Callable[[], None]) -> None:
+        """Observe what no scenario asks for: warnings and errors that were logged, failures that nobody took, ``more``.
+
+        ``more`` observe what others have seen (the server its requests).
+        """
+        for observe in more:
+            observe()
         self.history.observe("logged", records=self.log.as_facts(logging.WARNING))
         unhandled = [
             {"process": process.name, "message": str(context.get("message")), "error": repr(context.get("exception"))}

@@ -35,6 +35,7 @@ from chaos.wats_server import EventKind, ReportDeliveries, ReportServer, ServerE
 from chaos.wats_server.events import Wanted
 from chaos.wats_server.memory import ServerMemory
 from chaos.wats_server.traces import RequestTrace
+from chaos.worlds.request_facts import observe_requests
 from chaos.worlds.server_calls import ServerCalls
 
 if TYPE_CHECKING:
@@ -140,6 +141,11 @@ class SimulatedWatsServer(ServerCalls):
     def exchanges(self, history: History) -> list[dict[str, Any]]:
         """Return every upload that came so far: its report, when it began and was read whole and ended, its status."""
         return [_exchange(trace, history) for trace in self.memory.traces.all() if trace.report_id is not None]
+
+    def tell_requests(self) -> None:
+        """Observe ``requests``; can be called from outside, once the run has ended."""
+        if self._is_ready:
+            observe_requests(self._history, self.memory.traces.all())
 
     async def _serve(self) -> None:
         async with self._server:
