@@ -4,7 +4,8 @@
   server saw, or ``nothing``: the subject ran, and nobody asked anything of it. A call of the disk that was made to
   fail is an operation, too (``disk: fsync``): the fault itself says which.
 * A fault meets an operation when it fires, or is in force, while the operation is under way: it began before the fault
-  ended, and ended after the fault began. A kill is an instant here, though nothing runs until the next start.
+  ended, and ended after the fault began; of what has the same time, the order in the history decides. A kill is an
+  instant here, though nothing runs until the next start.
 * A cell counts runs, not hits: a thousand hung clients in one run met it once.
 """
 
@@ -19,7 +20,10 @@ from chaos.spans import KILLS, end_of, faults, operations
 
 SEPARATOR = " × "
 UPLOAD, NOTHING, DISK = "upload", "nothing", "disk: "
-Spans = list[tuple[int, int]]
+Moment = tuple[int, float]
+"""A time, and the place in the history."""
+Spans = list[tuple[Moment, Moment]]
+LAST = float("inf")
 
 
 def met(history: History) -> set[str]:
@@ -29,8 +33,9 @@ def met(history: History) -> set[str]:
     under_way = {name: _merged(spans) for name, spans in _operations(events, last_ns).items()}
     cells = set()
     for fault, start_ns, end_ns in faults(events, last_ns):
-        until_ns = start_ns if fault.name in KILLS else end_ns
-        touched = [name for name, spans in under_way.items() if _touches(spans, start_ns, until_ns)]
+        began = (start_ns, fault.index)
+        ended = began if fault.name in KILLS or end_ns == start_ns else (end_ns, LAST)
+        touched = [name for name, spans in under_way.items() if _touches(spans, began, ended)]
         if fault.name == "disk.fault" and "call" in fault.value:
             touched.append(f"{DISK}{fault.value['call']}")
         cells |= {f"{fault.name}{SEPARATOR}{name}" for name in touched or [NOTHING]}
@@ -74,11 +79,13 @@ def empty_cells(rows: Mapping[str, Mapping[str, int]]) -> list[tuple[str, str]]:
 def _operations(events: Sequence[Event], last_ns: int) -> dict[str, Spans]:
     spans: dict[str, Spans] = defaultdict(list)
     for start, end in operations(events):
-        spans[start.name].append((start.time_ns, end.time_ns if end else last_ns))
+        # What a fault cut off ended with it, whichever was written first; what ended well had ended before.
+        until = (last_ns, LAST) if end is None else (end.time_ns, end.index if end.kind is Kind.OK else LAST)
+        spans[start.name].append(((start.time_ns, start.index), until))
     for event in events:
         if event.kind is Kind.OBSERVED and event.name == "requests":
             uploads = [item for item in event.value["requests"] if item.get("report_id")]
-            spans[UPLOAD] += [(item["start_ns"], item["end_ns"]) for item in uploads]
+            spans[UPLOAD] += [((item["start_ns"], -1), (item["end_ns"], LAST)) for item in uploads]
     return {name: found for name, found in spans.items() if found}
 
 
@@ -93,7 +100,7 @@ def _merged(spans: Spans) -> Spans:
     return joined
 
 
-def _touches(spans: Spans, start_ns: int, end_ns: int) -> bool:
-    """Return whether one of the merged spans has a moment in common with ``start_ns`` … ``end_ns``."""
-    place = bisect_right(spans, (end_ns, float("inf")))
-    return place > 0 and spans[place - 1][1] >= start_ns
+def _touches(spans: Spans, began: Moment, ended: Moment) -> bool:
+    """Return whether one of the merged spans has a moment in common with ``began`` … ``ended``."""
+    place = bisect_right(spans, (ended, (ended[0], LAST)))
+    return place > 0 and spans[place - 1][1] >= began

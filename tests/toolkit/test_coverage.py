@@ -45,6 +45,20 @@ def test_a_fault_that_meets_nothing_says_so(history: History) -> None:
     assert met(history) == {"clock.jump × nothing"}
 
 
+def test_what_begins_at_the_same_time_and_after_the_fault_is_not_met(history: History) -> None:
+    history.fault("process.kill")
+    history.invoke("start")
+    assert met(history) == {"process.kill × nothing"}
+
+
+@pytest.mark.parametrize(("is_lost", "cell"), [(True, "submit"), (False, "nothing")])
+def test_what_ends_as_the_fault_comes_was_met_if_it_was_cut_off(history: History, is_lost: bool, cell: str) -> None:
+    submit = history.invoke("submit")
+    submit.unknown() if is_lost else submit.ok()
+    history.fault("process.kill")
+    assert met(history) == {f"process.kill × {cell}"}
+
+
 def test_a_fault_in_force_meets_what_begins_later(history: History, clock: Clock) -> None:
     history.fault("network.partition")
     clock.ns = 10
