@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from chaos.crash.machine import UNDISTURBED, Disturbance, Machine, Ran
@@ -106,19 +107,21 @@ class Explored:
 
 
 class Explorer:
-    """Explores one story under one model."""
+    """Explores one story under one model, on a machine of its own or on one that others explore the story on, too."""
 
-    def __init__(self, story: CrashStory, model: Persistence, bounds: Bounds | None = None) -> None:
+    def __init__(
+        self, story: CrashStory, model: Persistence, bounds: Bounds | None = None, machine: Machine | None = None
+    ) -> None:
         self._story, self._model, self._bounds = story, model, bounds or Bounds()
+        self._machine = machine
         self._known: set[tuple[bytes, frozenset[Fact]]] = set()
-        self._logs: set[bytes] = set()
 
     def explore(self) -> Explored:
         """Go on until nothing new appears, or a bound is hit."""
         found = Explored(self._story.name, self._model)
         began = time.perf_counter()
         todo: deque[Node] = deque()
-        with Machine(self._story) as machine:
+        with nullcontext(self._machine) if self._machine is not None else Machine(self._story) as machine:
             for node in self._beginnings(machine):
                 todo.append(node)
                 while todo and not self._is_bound_hit(found, began, len(todo)):

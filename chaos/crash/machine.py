@@ -3,6 +3,7 @@
 * Every run begins at the same instant of the wall clock, on a freshly mounted folder, as the only process there is, and
   with the harmless decisions throughout, so that a run depends on its folder and on nothing else.
 * A disturbance, if there is one, meets one call of the disk: an error, or the cancellation of the program's tasks.
+* What was run once is remembered: the persistence models lead to the same folders, and only what may be lost differs.
 """
 
 from __future__ import annotations
@@ -26,12 +27,13 @@ from chaos.sim.escapes import Escapes
 from chaos.sim.process_calls import ProcessCalls
 from chaos.sim.threads import Threads
 from chaos.sim.verdicts import SimulationError
-from chaos.storage import Contents, Tree
+from chaos.storage import Contents, Tree, contents_key
 from chaos.storage.operations import Entry
 
 RUNS_PER_WORLD = 250
 RUNS_PER_COLLECTION = 10
 RUN_LIMIT_NS = 3600 * 10**9
+REMEMBERED_MAX = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Machine:
         self._story = story
         self._kernel: SimKernel | None = None
         self._runs = 0
+        self._remembered: dict[tuple[bytes, frozenset[Fact], Disturbance], Ran] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -74,7 +77,16 @@ class Machine:
         self._leave(kind, error, at)
 
     def run(self, contents: Contents, seen: frozenset[Fact], disturbance: Disturbance = UNDISTURBED) -> Ran:
-        """Run the story's program to its end on ``contents``, for an outside that has seen ``seen``."""
+        """Run the story's program to its end on ``contents``, for an outside that has seen ``seen``; each once."""
+        key = (contents_key(contents), seen, disturbance)
+        ran = self._remembered.get(key)
+        if ran is None:
+            ran = self._run(contents, seen, disturbance)
+            if len(self._remembered) < REMEMBERED_MAX:
+                self._remembered[key] = ran
+        return ran
+
+    def _run(self, contents: Contents, seen: frozenset[Fact], disturbance: Disturbance) -> Ran:
         kernel = self._world()
         start = Tree.of(contents)
         self._volume.remount(start.copy())

@@ -1,12 +1,15 @@
-"""Plays the crash runs of a plan: each explores one story under every model of its, in worker processes."""
+"""Plays the crash runs of a plan: each explores one story under every model of its, in a worker process."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chaos.crash.explorer import Bounds, Explored, Explorer
-from chaos.crash.found import counterexample
+from chaos.crash.found import Counterexample, counterexample
+from chaos.crash.machine import Machine
+from chaos.crash.story import CrashStory
 from chaos.explore.pool import Pool
 from chaos.history import History
 from chaos.mutants import find_mutant, planted
@@ -42,17 +45,26 @@ def models_of(subject: str, story: str) -> tuple[str, ...]:
 
 
 def explore_story(
-    subject: str, story_name: str, model: str, mutant: str = "", seconds: float = SECONDS_MAX
-) -> CrashTally:
-    """Explore one story under one model; called in a worker. Raises ``UsageError`` for names that are not there."""
+    subject: str, story_name: str, models: Sequence[str] = (), mutant: str = "", seconds: float = SECONDS_MAX
+) -> list[CrashTally]:
+    """Explore one story under some models (its own by default), ``seconds`` each; called in a worker.
+
+    All in one place, since what one model leads to the next leads to as well. Raises ``UsageError`` for names that are
+    not there.
+    """
     story = find_crash_story(subject, story_name)
+    bounds = Bounds(seconds=seconds, is_disturbed=story.is_disturbed)
     with planted(find_mutant(mutant) if mutant else None):
-        found = Explorer(story, model_named(model), Bounds(seconds=seconds, is_disturbed=story.is_disturbed)).explore()
-        smallest = counterexample(story, found)
+        with Machine(story) as machine:
+            explored = [Explorer(story, model_named(m), bounds, machine).explore() for m in models or story.models]
+        return [_tally(story, found, counterexample(story, found)) for found in explored]
+
+
+def _tally(story: CrashStory, found: Explored, smallest: Counterexample | None) -> CrashTally:
     verdicts = {property_id: found.verdict(property_id) for property_id in story.proves}
     wrong = {property_id: words for broken in found.broken for property_id, words in broken.wrong.items()}
     return CrashTally(
-        model, verdicts, _said(found), found.states, found.recoveries, found.operations, wrong,
+        found.model.name, verdicts, _said(found), found.states, found.recoveries, found.operations, wrong,
         smallest.table if smallest else "", smallest.way if smallest else "",
     )  # fmt: skip
 
@@ -71,10 +83,7 @@ class CrashPlayer:
     async def __call__(self, run: Run) -> RunResult:
         """Explore the run's story under all its models and return one result for them."""
         began, story = time.monotonic(), run.scenario.name.rpartition("/")[2]
-        tallies = [
-            await self._pool.run(explore_story, self._subject, story, model, self._mutant)
-            for model in models_of(self._subject, story)
-        ]
+        tallies = await self._pool.run(explore_story, self._subject, story, (), self._mutant)
         return result_of(run, tallies, time.monotonic() - began)
 
     def __repr__(self) -> str:

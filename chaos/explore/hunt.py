@@ -135,7 +135,7 @@ class Hunt:
         for story in (name.rpartition("/")[2] for name in stories):
             for model in models_of(self._subject, story):
                 began = time.monotonic()
-                tally = await self._pool.run(explore_story, self._subject, story, model, mutant.name)
+                (tally,) = await self._pool.run(explore_story, self._subject, story, [model], mutant.name)
                 chase.played += tally.states
                 chase.took_s += time.monotonic() - began
                 broken = {p for p, verdict in tally.verdicts.items() if verdict is Verdict.BROKEN}

@@ -11,9 +11,10 @@ import pytest
 
 from chaos.crash.explorer import Bounds, Explored, Explorer
 from chaos.crash.found import counterexample, node_at
+from chaos.crash.machine import Machine
 from chaos.crash.story import FOLDER, CrashStory, End, Outside, Wrong
 from chaos.errors import UsageError
-from chaos.storage import POSIX, Limits
+from chaos.storage import EXT4_ORDERED, POSIX, Limits
 from chaos.verdict import Verdict
 
 
@@ -195,3 +196,19 @@ def test_a_write_that_an_error_cut_short_is_found_only_when_calls_fail() -> None
 def test_two_explorations_are_the_same() -> None:
     first, second = explore(STORY), explore(STORY)
     assert (first.states, first.recoveries, first.depth) == (second.states, second.recoveries, second.depth)
+
+
+def test_models_that_share_a_machine_run_each_folder_once() -> None:
+    starts = 0
+
+    def counted(outside: Outside) -> Callable[[], Any]:
+        nonlocal starts
+        starts += 1
+        return careful(outside)
+
+    story = replace(STORY, program=counted)
+    with Machine(story) as machine:
+        shared = [Explorer(story, model, machine=machine).explore() for model in (POSIX, EXT4_ORDERED)]
+    assert starts < sum(found.recoveries for found in shared)
+    alone = [Explorer(STORY, model).explore() for model in (POSIX, EXT4_ORDERED)]
+    assert [(f.states, f.recoveries, f.depth) for f in shared] == [(f.states, f.recoveries, f.depth) for f in alone]

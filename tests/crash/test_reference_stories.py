@@ -63,8 +63,8 @@ def test_the_mistakes_are_among_the_mutants_and_every_story_is_a_scenario() -> N
 
 def test_a_run_says_for_each_property_what_was_explored_and_how_to_see_a_broken_state_again() -> None:
     run = Run(find_scenario(all_scenarios(), "accept_one"), WorldKind.CRASH, Seed(1))
-    honest = explore_story("reference", "accept_one", "ext4-ordered")
-    mistaken = explore_story("reference", "accept_one", "posix", find_mutant("no_folder_is_synced").name)
+    (honest,) = explore_story("reference", "accept_one", ["ext4-ordered"])
+    (mistaken,) = explore_story("reference", "accept_one", ["posix"], find_mutant("no_folder_is_synced").name)
     held, broken = result_of(run, [honest], 0.1), result_of(run, [honest, mistaken], 0.1)
     assert (held.verdict, broken.verdict) == (Verdict.HELD, Verdict.BROKEN)
     assert "none left out" in held.findings[0].found
