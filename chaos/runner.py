@@ -51,7 +51,10 @@ class Runner:
         jobs: int,
         listener: Listener | None = None,
         players: Mapping[WorldKind, Player] | None = None,
+        players_give_way: bool = False,
     ) -> None:
+        """``players_give_way``: they work where they disturb nobody, so that the worlds without one need not wait."""
+        self._gives_way = frozenset(players or {}) if players_give_way else frozenset()
         self._players = dict.fromkeys(worlds, self._play) | dict(players or {})
         self._worlds, self._checkers = worlds, checkers
         self._jobs, self._listener = jobs, listener or Listener()
@@ -64,10 +67,17 @@ class Runner:
         """Play all runs and return their results; ``results`` has those that ended, also after a cancellation.
 
         The worlds have their turns one after the other: simulated runs take every core, live ones measure real time.
+        Those of players that give way are played beside the others.
         """
-        for kind in WorldKind:
-            await self._execute([run for run in runs if run.world is kind])
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._in_turn(runs, self._gives_way), name="runs that give way")
+            group.create_task(self._in_turn(runs, frozenset(WorldKind) - self._gives_way), name="runs")
         return self.results
+
+    async def _in_turn(self, runs: Sequence[Run], kinds: frozenset[WorldKind]) -> None:
+        for kind in WorldKind:
+            if kind in kinds:
+                await self._execute([run for run in runs if run.world is kind])
 
     async def _execute(self, runs: Sequence[Run]) -> None:
         places = asyncio.Semaphore(self._jobs)

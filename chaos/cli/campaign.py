@@ -110,6 +110,7 @@ class Campaign:
                 jobs=self._question.jobs,
                 listener=display,
                 players=self._worlds.players,
+                players_give_way=self._worlds.players_give_way,
             )
             if executed(self._runner, runs):
                 return True

@@ -18,21 +18,26 @@ P = ParamSpec("P")
 T = TypeVar("T")
 HASH_SEED = "PYTHONHASHSEED"
 END_LIMIT_S = 10.0
+CAN_GIVE_WAY = hasattr(os, "nice")
+LOWEST_PRIORITY = 19
 TASKS_PER_WORKER = 200
 """A worker is exchanged after so many orders: whatever some library keeps for ever stays small."""
 
 
 class Pool:
-    """At most ``jobs`` workers, started when first needed; ``close`` ends them, and so does the parent's death."""
+    """At most ``jobs`` workers, started when first needed; ``close`` ends them, and so does the parent's death.
 
-    def __init__(self, jobs: int) -> None:
-        self.jobs = jobs
+    ``gives_way``: whatever else wants a core has it first, where the system has priorities (see ``CAN_GIVE_WAY``).
+    """
+
+    def __init__(self, jobs: int, *, gives_way: bool = False) -> None:
+        self.jobs, self.gives_way = jobs, gives_way
         self._executor: ProcessPoolExecutor | None = None
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what ``function`` returns, called in a worker. Cancelled, the workers are ended with the pool."""
         if self._executor is None:
-            self._executor = _executor(self.jobs)
+            self._executor = _executor(self.jobs, self.gives_way)
         with _pinned_hash_seed():
             future = self._executor.submit(function, *args, **kwargs)
         return await asyncio.wrap_future(future)
@@ -53,13 +58,17 @@ class Pool:
         return f"Pool({self.jobs} jobs, {'started' if self._executor else 'not started'})"
 
 
-def _executor(jobs: int) -> ProcessPoolExecutor:
+def _executor(jobs: int, gives_way: bool) -> ProcessPoolExecutor:
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, max_tasks_per_child=TASKS_PER_WORKER)
+    return ProcessPoolExecutor(
+        jobs, mp_context=context, initializer=_begin, initargs=(gives_way,), max_tasks_per_child=TASKS_PER_WORKER
+    )
 
 
-def _begin() -> None:
+def _begin(gives_way: bool) -> None:
     """Leave Ctrl-C to the parent, which ends the workers; and end with it, should it be killed."""
+    if gives_way and CAN_GIVE_WAY:
+        os.nice(LOWEST_PRIORITY)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.unraisablehook = _unraisable
     parent = multiprocessing.parent_process()

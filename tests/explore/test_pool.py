@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from chaos.explore import Pool
+from chaos.explore.pool import CAN_GIVE_WAY, LOWEST_PRIORITY
 
 LIMIT_S = 15.0
 PARENT = """
@@ -59,6 +60,16 @@ def test_the_hash_seed_of_workers_is_pinned_and_ours_stays_what_it_was(monkeypat
     finally:
         pool.close()
     assert "PYTHONHASHSEED" not in os.environ
+
+
+@pytest.mark.skipif(not CAN_GIVE_WAY, reason="the system has no priorities that a process may lower")
+def test_workers_that_give_way_have_the_lowest_priority_and_we_keep_ours() -> None:
+    before, pool = os.nice(0), Pool(1, gives_way=True)
+    try:
+        assert asyncio.run(pool.run(os.nice, 0)) == LOWEST_PRIORITY
+    finally:
+        pool.close()
+    assert os.nice(0) == before
 
 
 def test_after_close_no_worker_is_left_even_in_the_middle_of_its_work() -> None:

@@ -191,3 +191,28 @@ async def test_a_run_that_does_not_end_is_asked_where_it_stands_before_anything_
 async def test_a_run_that_ends_well_is_not_asked() -> None:
     result = await played(quiet, held, world=WorldThatExplains())
     assert not result.history.observed("hang")
+
+
+@pytest.mark.parametrize("gives_way", [False, True])
+async def test_only_players_that_give_way_are_played_beside_a_live_run(gives_way: bool) -> None:
+    order: list[str] = []
+    is_live_under_way = asyncio.Event()
+
+    async def player(run: Run) -> RunResult:
+        order.append("simulated begins")
+        if gives_way:
+            await is_live_under_way.wait()
+        order.append("simulated ends")
+        return RunResult(run.scenario.name, run.world, 1, (), {}, 0.0, History(lambda: 0))
+
+    async def live(world: World) -> None:
+        order.append("live begins")
+        is_live_under_way.set()
+        await quiet(world)
+
+    worlds = {WorldKind.LIVE: opened(EmptyWorld())}
+    story = Scenario("X/story", ("C1.6",), (WorldKind.LIVE, WorldKind.SIMULATION), ("planted",), "A story.", 5, live)
+    players = {WorldKind.SIMULATION: player}
+    runner = Runner(worlds, {"C1.6": (held,)}, jobs=1, players=players, players_give_way=gives_way)  # type: ignore[arg-type]
+    await runner.execute([Run(story, WorldKind.LIVE, Seed(1)), Run(story, WorldKind.SIMULATION, Seed(1))])
+    assert order.index("live begins") == (1 if gives_way else 2)
