@@ -26,12 +26,18 @@ CONVERTER: Mapping[str, Any] = {"name": "dropped", "module_path": "wsjf", "watch
 
 def _drop(world: LiveWorld, name: str, body: bytes) -> None:
     """Put a whole file into the watched folder at one stroke, as a careful tester would."""
-    folder = world.site.data / "drop"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = _watched(world)
     aside = world.file(f"aside-{world.report_id(body)}")
     aside.write_bytes(body)
     os.rename(aside, folder / name)  # noqa: TID251 - the tester's own files, not the service's
     _note(world, name, body)
+
+
+def _watched(world: LiveWorld) -> Path:
+    """Return the watched folder, made when it is not there: a service that misses it looks again after 30 s only."""
+    folder = world.site.data / "drop"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _note(world: LiveWorld, name: str, body: bytes) -> None:
@@ -64,6 +70,7 @@ async def _all_filed(world: LiveWorld) -> None:
 async def conversions_are_killed_at_every_step(world: LiveWorld) -> None:
     """The service dies at each step of a conversion, and finds at its start what was dropped while it was down."""
     bodies = iter(world.sample_reports(2 * len(PLACES)))
+    _watched(world)
     for number, place in enumerate(PLACES):
         service = await world.start(failpoints={place: "kill"}, converters=[dict(CONVERTER)])
         _drop(world, f"log-{number}.json", next(bodies))
@@ -78,10 +85,9 @@ async def conversions_are_killed_at_every_step(world: LiveWorld) -> None:
 @scenario(proves=["C1.9"], faults=["files.slow_writer", "files.same_name"], limit_s=90, worlds=EVERYWHERE)
 async def slow_writers_and_equal_names(world: LiveWorld) -> None:
     """A writer pauses half-way, and three files of one name come one after the other: all whole, none overwritten."""
+    folder = _watched(world)
     await world.start(converters=[dict(CONVERTER)])
     slow, *others = world.sample_reports(4)
-    folder = world.site.data / "drop"
-    folder.mkdir(parents=True, exist_ok=True)
     with (folder / "slow.json").open("wb") as file:
         file.write(slow[: len(slow) // 2])
         file.flush()
