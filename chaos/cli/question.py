@@ -79,10 +79,11 @@ def part_of(question: Question, shard: Shard) -> Question:
     return replace(question, runs=mine, excused=excused, shard=str(shard), again=again)
 
 
-def question_of_one(story: Scenario, world: WorldKind, seed: int) -> Question:
-    """Return the question that one scenario answers."""
+def question_of_one(story: Scenario, world: WorldKind, seed: int, repeat: int = 1) -> Question:
+    """Return the question that one scenario answers, played ``repeat`` times, each time from another seed."""
     order = tuple(p for p in properties() if p in story.proves)
-    return Question("one scenario", [Run(story, world, Seed(seed))], order, order, (), 1, seed)
+    runs = plan_runs([story], properties=(), worlds=[world], seed=Seed(seed), repeat=repeat)
+    return Question("one scenario", runs, order, order, (), 1, seed)
 
 
 def question_of_many(stories: Sequence[Scenario], world: WorldKind, seed: int) -> Question:

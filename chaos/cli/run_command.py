@@ -19,15 +19,15 @@ from chaos.protocols import WorldKind
 from chaos.scenarios import all_scenarios
 from chaos.subjects import find_subject
 
-WORLDS = click.Choice([str(kind) for kind in WorldKind])
 SEED = 20261123
 
 
 @click.command()
 @click.argument("scenario", metavar="SCENARIO|FILE.toml")
-@click.option("--world", type=WORLDS, default=None, help="Where to play it (default: its first world).")
+@click.option("--world", type=shared_options.WORLDS, default=None, help="Where to play it (default: its first world).")
 @shared_options.seed
 @click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Schedules, if simulated.")
+@shared_options.repeat(default=1)
 @shared_options.subject
 @shared_options.as_json
 @click.option("--history", "show_history", is_flag=True, help="Print the events of the run as well.")
@@ -39,6 +39,7 @@ def run(
     world: str | None,
     seed: int | None,
     seeds: int,
+    repeat: int,
     subject_name: str,
     as_json: bool,
     show_history: bool,
@@ -51,7 +52,7 @@ def run(
     """
     number = SEED if seed is None else seed
     if scenario.endswith(SUFFIX):
-        _refuse_options(is_one=world in (None, "live") and seeds == 1 and subject_name == "reference")
+        _refuse_options(is_one=world in (None, "live") and seeds == repeat == 1 and subject_name == "reference")
         path = Path(scenario)
         if is_dry:
             return dry_run(path)
@@ -64,10 +65,10 @@ def run(
         raise UsageError(f"a world of {story.name}: {', '.join(story.worlds)}", str(where), "choose one of those")
     subject = find_subject(subject_name)
     console = Console(stderr=as_json)
-    question = question_of_one(story, where, number)
+    question = question_of_one(story, where, number, repeat)
     campaign = Campaign(question, subject, worlds_for(subject, seeds), subject_option=subject_name)
     try:
-        campaign.conduct(console, is_one=True)
+        campaign.conduct(console, is_one=repeat == 1)
     finally:
         outcome = campaign.outcome()
         if out:
@@ -82,4 +83,4 @@ def _refuse_options(*, is_one: bool) -> None:
     """Refuse options that an experiment would ignore. Raises ``UsageError``."""
     if not is_one:
         advice = "leave them out: an experiment is played live, and names its subject itself"
-        raise UsageError("no --world, --seeds or --subject with an experiment file", "one of them", advice)
+        raise UsageError("no --world, --seeds, --repeat or --subject with an experiment file", "one of them", advice)

@@ -12,11 +12,13 @@ from rich.console import Console
 from chaos.guarantees import properties
 from chaos.outcome import Outcome
 from chaos.profiles import property_ids
+from chaos.protocols import WorldKind
 from chaos.reports.evidence_json import to_json
 from chaos.reports.terminal import show_outcome
 
 F = TypeVar("F", bound=Callable[..., Any])
 OUT = Path("chaos-evidence")
+WORLDS = click.Choice([str(kind) for kind in WorldKind])
 
 seed = click.option("--seed", type=click.IntRange(min=0), default=None, help="Where random begins.")
 subject = click.option(
@@ -32,6 +34,12 @@ def out(*, default: Path | None) -> Callable[[F], F]:
     folder = click.Path(file_okay=False, path_type=Path)
     words = "Write the evidence into this folder."
     return click.option("--out", type=folder, default=default, show_default=bool(default), help=words)
+
+
+def repeat(*, default: int | None) -> Callable[[F], F]:
+    """Return the option that repeats each scenario."""
+    words = "Play each scenario so often, each time from another seed; live ones state their rate."
+    return click.option("--repeat", type=click.IntRange(min=1), default=default, show_default=bool(default), help=words)
 
 
 def ids_of(texts: tuple[str, ...]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ from chaos.subjects import find_subject
 @click.option("--allow-weaker", multiple=True, metavar="IDS", help="What may be worse or weaker than before.")
 @click.option("--shard", metavar="I/N", help="Play only part I of N; `merge` puts the evidence together.")
 @click.option("--seeds", type=click.IntRange(min=1), default=None, help="Schedules per simulated scenario.")
+@shared_options.repeat(default=None)
+@click.option("--world", "worlds", type=shared_options.WORLDS, multiple=True, help="Only this world; repeatable.")
 @click.option("--minutes", type=click.FloatRange(min=0), default=None, help="Go on from new seeds for so long.")
 @click.option("--resume", is_flag=True, help="Go on where the campaign in --out was interrupted.")
 @shared_options.as_json
@@ -50,6 +53,11 @@ def verify(*, out: Path, against: Path | None, as_json: bool, subject_name: str,
     console = Console(stderr=as_json)
     subject = find_subject(subject_name)
     profile = load_profile(options["profile_name"], Path.cwd())
+    profile = replace(
+        profile,
+        repeat=options["repeat"] or profile.repeat,
+        worlds=tuple(map(WorldKind, options["worlds"])) or profile.worlds,
+    )
     worlds = worlds_for(subject, options["seeds"] or profile.seeds)
     question = _question(profile, options, worlds.kinds)
     before = read_evidence(against) if against else None
