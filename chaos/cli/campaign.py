@@ -145,8 +145,8 @@ class Campaign:
                 raise UsageError(f"a campaign of {key} {ours!r} to go on from", repr(theirs), advice)
 
 
-def executed(runner: Runner, runs: Sequence[Run]) -> bool:
-    """Execute the runs; return whether SIGINT or SIGTERM ended them early. Every world is left properly first."""
+def executed(runner: Runner, runs: Sequence[Run], limit_s: float | None = None) -> bool:
+    """Execute the runs; return whether SIGINT, SIGTERM or the limit ended them early, every world being left first."""
 
     async def until_signal() -> bool:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
@@ -154,8 +154,9 @@ def executed(runner: Runner, runs: Sequence[Run]) -> bool:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, task.cancel)
         try:
-            await runner.execute(runs)
-        except asyncio.CancelledError:
+            async with asyncio.timeout(limit_s):
+                await runner.execute(runs)
+        except (asyncio.CancelledError, TimeoutError):
             return True
         return False
 

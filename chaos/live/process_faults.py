@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chaos.history import History
+from chaos.live.fault_choice import FaultChoice
 from chaos.live.ledger import Kind
 from chaos.live.process import ChildProcess
 from chaos.live.run_folder import RunFolder
@@ -25,12 +27,13 @@ LOG_LINES = 4000
 
 @dataclass(frozen=True, slots=True)
 class Reins:
-    """What holds a process: itself, its run's folder and watchdog, and the history it is written into."""
+    """What holds a process: itself, its run's folder, watchdog and history, and which faults are done to it."""
 
     process: ChildProcess
     folder: RunFolder
     watchdog: Watchdog
     history: History
+    choice: FaultChoice = field(default_factory=FaultChoice)
 
 
 class ProcessFaults:
@@ -47,6 +50,9 @@ class ProcessFaults:
     async def paused(self) -> AsyncIterator[None]:
         """Let the process stand still (SIGSTOP) inside the context."""
         process, history = self._reins.process, self._reins.history
+        if not self._reins.choice.admits("process.pause"):
+            yield
+            return
         await process.pause()
         history.fault("process.pause")
         try:
@@ -59,6 +65,7 @@ class ProcessFaults:
     async def limited(self, **limits: int) -> AsyncIterator[None]:
         """Lower soft limits of the running process inside the context, such as ``NOFILE`` or ``FSIZE`` (in bytes)."""
         process, history = self._reins.process, self._reins.history
+        limits = {n: value for n, value in limits.items() if self._reins.choice.admits(f"process.limit_{n.lower()}")}
         before = {}
         for name, value in limits.items():
             number = getattr(resource, f"RLIMIT_{name}")
@@ -85,9 +92,12 @@ class ProcessFaults:
     async def failing_calls(self, fault: SyscallFault) -> AsyncIterator[Syscalls]:
         """Let system calls fail inside the context. Raises ``NotAvailableError`` where there is no strace."""
         calls, history = self._calls(), self._reins.history
+        name = f"syscall.{fault.error or 'delay'}"
+        if not self._reins.choice.admits(name):
+            yield calls
+            return
         async with calls.attached(self._reins.process, fault, self._reins.watchdog):
             yield calls
-        name = f"syscall.{fault.error or 'delay'}"
         if calls.fired:
             history.fault(name, calls=fault.calls, times=calls.fired)
         history.healed(name)
@@ -99,6 +109,11 @@ class ProcessFaults:
         Raises ``NotAvailableError``, and ``DeadlineError`` when it makes no such call.
         """
         log, process = self._calls(), self._reins.process
+        if not self._reins.choice.admits("syscall.kill"):
+            yield
+            process.send(signal.SIGTERM)
+            await process.exited(GONE_LIMIT_S)
+            return
         fault = SyscallFault(calls, kill_before=True, first=nth, last=nth)
         async with log.attached(process, fault, self._reins.watchdog):
             yield

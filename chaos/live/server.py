@@ -10,6 +10,7 @@ from typing import Any
 
 from chaos.errors import ChaosError
 from chaos.history import History
+from chaos.live.fault_choice import FaultChoice
 from chaos.live.process import ChildProcess
 from chaos.live.watchdog import Watchdog
 from chaos.live.wats_server import MODULE, Announcement, WatsServerClient
@@ -21,32 +22,54 @@ log = logging.getLogger(__name__)
 
 
 class LiveServer(ServerCalls):
-    """A running server. Start it with ``LiveServer.start``; ``close`` ends it."""
+    """A running server. Start it with ``LiveServer.start``; ``close`` ends it. ``choice``: which faults happen."""
 
-    def __init__(self, process: ChildProcess, announcement: Announcement, history: History) -> None:
+    def __init__(
+        self, process: ChildProcess, announcement: Announcement, history: History, choice: FaultChoice | None = None
+    ) -> None:
         super().__init__(history)
+        self._choice = choice or FaultChoice()
+        self._is_tamed = self._stays_up = False
         self.url = announcement.data_url
         self.control = WatsServerClient(announcement.control_url)
         self._process = process
 
     @classmethod
-    async def start(cls, watchdog: Watchdog, log: Path, history: History) -> LiveServer:
+    async def start(
+        cls, watchdog: Watchdog, log: Path, history: History, choice: FaultChoice | None = None
+    ) -> LiveServer:
         """Start a server on ports that the system chooses, and return it once it listens."""
         line = [sys.executable, "-m", MODULE, "--announce", "-"]
         process = await ChildProcess.start(line, watchdog=watchdog, log=log, name="WATS server", announces=True)
         try:
-            return cls(process, Announcement(**await process.announced(START_LIMIT_S)), history)
+            return cls(process, Announcement(**await process.announced(START_LIMIT_S)), history, choice)
         except BaseException:
             await process.close()
             raise
 
     async def set_rules(self, rules: Sequence[Mapping[str, Any]]) -> int:
         """Replace the rules; return the number of the event that marks the change."""
-        return await self.control.set_rules(rules)
+        chosen = [self._choice.chosen(f"server.{rule.get('action')}", rule) for rule in rules]
+        kept = [rule for rule in chosen if rule is not None]
+        self._is_tamed = bool(rules) and not kept
+        return await self.control.set_rules(kept)
 
     async def wait_for(self, event: str, report_id: str | None, after: int, limit_s: float) -> None:
         """Return once there is such an event above ``after``. Raises ``DeadlineError``."""
+        if self._is_tamed and event == EventKind.RULE_FIRED:
+            return  # The rules that could fire are left out of this run.
         await self.control.wait_for(event, report_id=report_id, after=after, deadline_s=limit_s)
+
+    async def go_down(self) -> None:
+        """Stop listening and cut open connections, unless that fault is left out of this run."""
+        self._stays_up = not self._choice.admits("server.down")
+        if not self._stays_up:
+            await super().go_down()
+
+    async def come_up(self) -> None:
+        """Listen again at the same port."""
+        if not self._stays_up:
+            await super().come_up()
 
     async def listen(self, *, on: bool) -> None:
         """Open or close the data port; closing cuts its connections."""

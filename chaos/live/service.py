@@ -31,11 +31,25 @@ class LiveFailpoint:
         """Write what has fired since the last time."""
         if (new := self._failpoint.fired - self._told) > 0:
             self._told += new
-            action = self._failpoint.terms.partition("(")[0].rpartition("*")[2]
-            self._history.fault(f"failpoint.{action}", place=self._place, times=new)
+            self._history.fault(fault_of(self._failpoint.terms), place=self._place, times=new)
 
     def __repr__(self) -> str:
         return f"LiveFailpoint({self._place}, {self._failpoint!r})"
+
+
+class LeftOutFailpoint:
+    """A failpoint that is left out of this run: nothing fires, and nobody waits for it."""
+
+    async def fired(self, times: int = 1, *, limit_s: float = 20) -> None:
+        """Return at once."""
+
+    def tell(self) -> None:
+        """Write nothing."""
+
+
+def fault_of(terms: str) -> str:
+    """Return what the fault of a failpoint's terms is called in a history."""
+    return f"failpoint.{terms.partition('(')[0].rpartition('*')[2]}"
 
 
 class LiveService(SubjectCalls):
@@ -54,9 +68,13 @@ class LiveService(SubjectCalls):
         super().__init__(subject, site, history, draw)
         self.process, self.faults = reins.process, ProcessFaults(reins)
         armed = failpoints if failpoints is not None else {}
-        self._failpoints = {p: LiveFailpoint(p, armed[target], history) for p, target in places.items()}
+        self._failpoints: dict[str, LiveFailpoint | LeftOutFailpoint] = {
+            place: LiveFailpoint(place, armed[target], history) if target in armed else LeftOutFailpoint()
+            for place, target in places.items()
+        }
+        self._choice = reins.choice
 
-    def failpoint(self, place: str) -> LiveFailpoint:
+    def failpoint(self, place: str) -> LiveFailpoint | LeftOutFailpoint:
         """Return the failpoint that the service was started with at that place."""
         return self._failpoints[place]
 
@@ -76,13 +94,19 @@ class LiveService(SubjectCalls):
         operation.ok(exit=str(status), outcome=self._subject.exit_means(code))
 
     async def kill(self) -> None:
-        """End it with SIGKILL, and wait until it is gone."""
+        """End it with SIGKILL, and wait until it is gone; where that fault is left out, it is stopped in order."""
+        if not self._choice.admits("process.kill"):
+            await self.stop()
+            return
         self.process.kill()
         await self.process.exited(EXIT_LIMIT_S)
         self._history.fault("process.kill", pid=self.process.pid)
 
     async def died(self, *, limit_s: float = 20) -> None:
-        """Wait until it is gone, by a fault that kills it. Raises ``DeadlineError``."""
+        """Wait until it is gone, or stop it if what kills it is left out. Raises ``DeadlineError``."""
+        if any(isinstance(one, LeftOutFailpoint) for one in self._failpoints.values()):
+            await self.stop()
+            return
         status = await self.process.exited(limit_s)
         for failpoint in self._failpoints.values():
             failpoint.tell()

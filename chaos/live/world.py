@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -20,13 +21,14 @@ from chaos.errors import DeadlineError, OverdueError
 from chaos.history import History
 from chaos.live import foreign_files
 from chaos.live.failpoints import Failpoints
+from chaos.live.fault_choice import FaultChoice
 from chaos.live.fault_proxy import LiveProxy
 from chaos.live.hang_report import hang_report
 from chaos.live.process import ChildProcess
 from chaos.live.process_faults import Reins
 from chaos.live.run_folder import RunFolder
 from chaos.live.server import LiveServer
-from chaos.live.service import LiveService
+from chaos.live.service import LiveService, fault_of
 from chaos.live.wall_clock import WallClock
 from chaos.live.watchdog import Watchdog
 from chaos.protocols import Site, StartLine, Subject, WorldKind
@@ -50,17 +52,19 @@ LOG_SHOWN_LINES = 400
 
 
 @asynccontextmanager
-async def open_live_world(subject: Subject, seed: Seed) -> AsyncIterator[LiveWorld]:
-    """Open a world for one run; leaving it ends and removes everything in it."""
+async def open_live_world(
+    subject: Subject, seed: Seed, choice: FaultChoice | None = None
+) -> AsyncIterator[LiveWorld]:
+    """Open a world for one run; leaving it ends and removes everything in it. ``choice``: which faults happen."""
     async with AsyncExitStack() as stack:
         watchdog = await asyncio.to_thread(Watchdog.start)
         stack.push_async_callback(asyncio.to_thread, watchdog.close)
         folder = RunFolder.create(watchdog)
         stack.push_async_callback(asyncio.to_thread, folder.remove)
         history = History(time.monotonic_ns)
-        server = await LiveServer.start(watchdog, folder.file("server.log"), history)
+        server = await LiveServer.start(watchdog, folder.file("server.log"), history, choice)
         stack.push_async_callback(server.close)
-        world = LiveWorld(subject, seed, folder, watchdog, server, history)
+        world = LiveWorld(subject, seed, folder, watchdog, server, history, choice)
         stack.push_async_callback(world.close)
         yield world
 
@@ -78,8 +82,10 @@ class LiveWorld(WorldLooks, Hands):
         watchdog: Watchdog,
         server: LiveServer,
         history: History,
+        choice: FaultChoice | None = None,
     ) -> None:
         super().__init__(subject, seed, history)
+        self._choice = choice or FaultChoice()
         self.server = server
         self.site = Site(folder.path, server.url, {})
         self._folder, self._watchdog = folder, watchdog
@@ -100,7 +106,7 @@ class LiveWorld(WorldLooks, Hands):
         self.history.observe("settings", **self.site.settings)
         operation = self.history.invoke("start")
         places = {place: self._target(place) for place in failpoints or {}}
-        armed = self._armed({places[place]: terms for place, terms in (failpoints or {}).items()})
+        armed = self._armed({places[place]: terms for place, terms in self._admitted(failpoints or {}).items()})
         line = self.subject.start_line(self.site)
         if clock is not None:
             line = replace(line, environment={**line.environment, **clock.environment})
@@ -110,7 +116,7 @@ class LiveWorld(WorldLooks, Hands):
             clock.lived_by(process.pid)
         await process.announced(START_LIMIT_S)
         operation.ok(pid=process.pid)
-        reins = Reins(process, self._folder, self._watchdog, self.history)
+        reins = Reins(process, self._folder, self._watchdog, self.history, self._choice)
         return LiveService(reins, self.subject, self.site, armed, places, self._draw)
 
     async def explain(self) -> str:
@@ -146,14 +152,21 @@ class LiveWorld(WorldLooks, Hands):
     async def start_and_die(self, place: str) -> None:
         """Start the subject with a failpoint that kills it while it starts, and wait until it is gone."""
         target = self.subject.failpoint(place)
-        armed = self._armed({target: "kill"})
+        armed = self._armed(self._admitted({target: "kill"}))
         process = await self._run(self.subject.start_line(self.site), armed, stacks=self._stacks)
         self._started = process
+        if armed is None:
+            await process.announced(START_LIMIT_S)
+            process.send(signal.SIGTERM)
         await process.exited(START_LIMIT_S)
         fired = armed[target].fired if armed is not None else 0
         if fired:
             self.history.fault("failpoint.kill", place=place, times=fired)
             self.history.fault("process.kill", exit=str(process.status))
+
+    def sample_reports(self, count: int) -> list[bytes]:
+        """Return that many different reports with ids (as many as the run's workload allows), drawn from the seed."""
+        return super().sample_reports(count if self._choice.workload is None else min(count, self._choice.workload))
 
     def plant_foreign_files(self) -> dict[str, str]:
         """Put files into pending/ that nobody of ours wrote, and return their names with their fingerprints."""
@@ -183,7 +196,7 @@ class LiveWorld(WorldLooks, Hands):
         """Put a fault proxy between the subject and the server and return it; call it before the first start."""
         if self._proxy is None:
             log, seed = self._folder.file("proxy.log"), self.seed.child("proxy").number
-            self._proxy = await LiveProxy.start(self._watchdog, log, self.history, self.server.url, seed)
+            self._proxy = await LiveProxy.start(self._watchdog, log, self.history, self.server.url, seed, self._choice)
             self.site = replace(self.site, server_url=self._proxy.url)
         return self._proxy
 
@@ -218,6 +231,9 @@ class LiveWorld(WorldLooks, Hands):
             self._children.clear()
             if self._proxy is not None:
                 stack.push_async_callback(self._proxy.close)
+
+    def _admitted(self, failpoints: Mapping[str, str]) -> dict[str, str]:
+        return {place: terms for place, terms in failpoints.items() if self._choice.admits(fault_of(terms))}
 
     def _armed(self, specifications: Mapping[str, str]) -> Failpoints | None:
         if not specifications:
