@@ -14,6 +14,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 
 from chaos.history import Event, History, Kind
 from chaos.spans import KILLS, end_of, faults, operations
@@ -40,6 +41,13 @@ def met(history: History) -> set[str]:
             touched.append(f"{DISK}{fault.value['call']}")
         cells |= {f"{fault.name}{SEPARATOR}{name}" for name in touched or [NOTHING]}
     return cells
+
+
+def classes(history: History) -> set[str]:
+    """Return what kind of schedule a run was: how its operations ended, and which fault came right after which."""
+    names = [fault.name for fault in history.faults()]
+    pairs = {f"{earlier} then {later}" for earlier, later in pairwise(names)}
+    return pairs | {f"{start.name} {end.kind if end else Kind.UNKNOWN}" for start, end in operations(history.events)}
 
 
 def table(runs: Iterable[Mapping[str, int]]) -> dict[str, dict[str, int]]:

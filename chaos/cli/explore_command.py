@@ -38,6 +38,7 @@ from chaos.verdict import Verdict
 
 JOBS = os.cpu_count() or 1
 SEEDS = 1000
+QUIET, SEEDS_UNTIL_QUIET = 300, 100_000
 
 
 class Bars(Listener):
@@ -70,7 +71,7 @@ class Bars(Listener):
             self._began[name] = time.monotonic() - tally.took_s / JOBS
             self._bars[name] = self._progress.add_task(name, total=order.seeds, words="")
         rate = tally.played / max(time.monotonic() - self._began[name], 0.001)
-        words = f"{rate:.0f}/s · {len(tally.digests)} different · {len(tally.marks)} marks"
+        words = f"{rate:.0f}/s · {len(tally.digests)} different · {len(tally.marks)} marks · {len(tally.seen)} seen"
         self._progress.update(self._bars[name], completed=tally.played, words=words)
 
     def ended(self, run: Run, result: RunResult) -> None:
@@ -91,6 +92,9 @@ class Bars(Listener):
 @click.option("--jobs", type=click.IntRange(min=1), default=JOBS, show_default="every core", help="Worker processes.")
 @click.option("--policy", type=click.Choice(POLICIES), default="portfolio", show_default=True, help="The scheduler.")
 @click.option("--minutes", type=click.FloatRange(min=0), default=None, help="Let no scenario take longer.")
+@click.option("--until-quiet", is_flag=True, help="End once nothing new was seen for a while; --seeds is the most.")
+@click.option("--quiet-for", type=click.IntRange(min=1), default=QUIET, show_default=True,
+              help="How many schedules without anything new are a while.")  # fmt: skip
 @click.option("--sweep", "swept", type=click.Choice(STEP_FAULTS), multiple=True,
               help="Put this fault at each step of the subject in turn.")  # fmt: skip
 @click.option("--mutant", default="", help="Plant this mutant first.")
@@ -112,7 +116,9 @@ def explore_command(scenarios: tuple[str, ...], subject_name: str, mutant: str, 
         asked = Sweep(options["swept"], options["seed"], seeds, subject_name, name, options["jobs"], corpus)
         return sweep(asked, stories, console)
     seconds = float("inf") if options["minutes"] is None else options["minutes"] * 60
-    search = Search(options["seeds"] or SEEDS, options["policy"], not options["no_shrink"], name, seconds)
+    quiet = options["quiet_for"] if options["until_quiet"] else 0
+    seeds = options["seeds"] or (SEEDS_UNTIL_QUIET if quiet else SEEDS)
+    search = Search(seeds, options["policy"], not options["no_shrink"], name, seconds, quiet)
     kept = Corpus(corpus)
     known = {story.name: kept.trials(story.name) for story in stories}
     began = time.monotonic()

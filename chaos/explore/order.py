@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from chaos.coverage import classes
 from chaos.outcome import Fact, RunResult
 from chaos.verdict import Finding, Verdict
 
@@ -39,7 +40,10 @@ class Order:
 
 @dataclass(slots=True)
 class Tally:
-    """What came of an order, or of several. ``played`` counts runs; ``took_s`` is time of the processes, added up."""
+    """What came of an order, or of several. ``played`` counts runs; ``took_s`` is time of the processes, added up.
+
+    ``seen``: marks, pairs of a fault and an operation, and classes of schedules that some run came to.
+    """
 
     played: int = 0
     took_s: float = 0.0
@@ -49,6 +53,7 @@ class Tally:
     met: Counter[str] = field(default_factory=Counter)
     facts: Counter[str] = field(default_factory=Counter)
     digests: set[int] = field(default_factory=set)
+    seen: set[str] = field(default_factory=set)
     shown: RunResult | None = None
     failure_line: str = ""
 
@@ -65,6 +70,7 @@ class Tally:
         self.faults.update(result.faults_fired)
         self.marks.update(result.marks)
         self.met.update(result.met)
+        self.seen |= classes(result.history) | result.met.keys() | result.marks.keys()
         self.facts.update({name: value for name, value in result.facts.items() if not isinstance(value, str)})
         was_worse = self._worst()
         self._judge({(finding.property_id, finding.expected): finding for finding in result.findings})
@@ -77,6 +83,7 @@ class Tally:
         self.played += other.played
         self.took_s += other.took_s
         self.digests |= other.digests
+        self.seen |= other.seen
         self.faults.update(other.faults)
         self.marks.update(other.marks)
         self.met.update(other.met)

@@ -27,13 +27,17 @@ Known = Callable[[str], Sequence[Trial]]
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """How a scenario is searched: so many seeds from the run's own on, by this policy; a failure is shrunk or not."""
+    """How a scenario is searched: so many seeds from the run's own on, by this policy; a failure is shrunk or not.
+
+    ``quiet``: end as soon as so many schedules in a row have shown nothing new (0: play all the seeds).
+    """
 
     seeds: int = 50
     policy: str = "portfolio"
     shrinks: bool = True
     mutant: str = ""
     seconds_max: float = math.inf
+    quiet: int = 0
 
 
 class SimulationPlayer:
@@ -51,7 +55,7 @@ class SimulationPlayer:
             run.scenario.name, run.seed.number, search.seeds, self._subject, search.mutant, search.policy,
             search.seconds_max,
         )  # fmt: skip
-        tally = await self._played(order)
+        tally = await (self._until_quiet(order) if search.quiet else self._played(order))
         while not tally.is_broken and missing(run.scenario, tally) and tally.played < SEEDS_AT_LEAST:
             order = replace(order, first_seed=order.first_seed + order.seeds, seeds=CHUNK)
             tally.join(await self._played(order))
@@ -77,6 +81,18 @@ class SimulationPlayer:
         finally:
             for future in waiting:
                 future.cancel()
+        return total
+
+    async def _until_quiet(self, order: Order) -> Tally:
+        """Play parts of the order until the last ``quiet`` schedules have come to nothing that others had not."""
+        total, silent, began = Tally(), 0, time.monotonic()
+        for part in order.parts(CHUNK * self._pool.jobs):
+            known = len(total.seen)
+            total.join(await self._played(part))
+            silent = 0 if len(total.seen) > known else silent + part.seeds
+            is_late = time.monotonic() - began > self._search.seconds_max
+            if total.is_broken or silent >= self._search.quiet or is_late:
+                break
         return total
 
     async def _shrunk(self, tally: Tally) -> RunResult:

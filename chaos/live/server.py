@@ -14,6 +14,7 @@ from chaos.live.fault_choice import FaultChoice
 from chaos.live.process import ChildProcess
 from chaos.live.watchdog import Watchdog
 from chaos.live.wats_server import MODULE, Announcement, WatsServerClient
+from chaos.wats_server.events import EventKind
 from chaos.worlds.request_facts import observe_requests
 from chaos.worlds.server_calls import ServerCalls
 
