@@ -23,6 +23,7 @@ from chaos.seed import Seed
 from chaos.sim.asyncio_state import AsyncioState
 from chaos.sim.choices import UNCHANGED, Script, SeededChoices
 from chaos.sim.clearing import clear_away
+from chaos.sim.library_state import LibraryState
 from chaos.sim.loop import SimLoop
 from chaos.sim.numbering import Numbering
 from chaos.sim.policies import policy_of
@@ -56,7 +57,7 @@ class SimKernel(Scheduler):
         self.seed = seed
         self.choices = SeededChoices(seed, script, records=records_choices)
         super().__init__(policy_of(policy, self.choices), steps_max=steps_max)
-        self.seams: list[Seam] = [AsyncioState(), Numbering(), *seams]
+        self.seams: list[Seam] = [AsyncioState(), Numbering(), LibraryState(), *seams]
         self.network: Network | None = None
         self.disk: Disk | None = None
         self.processes: list[SimProcess] = []

@@ -13,10 +13,17 @@ from asyncio import selector_events, sslproto
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
+from anyio._backends import _asyncio as anyio_tasks
+
 from chaos.sim.seams import PatchingSeam
 
 if TYPE_CHECKING:
     from chaos.sim.kernel import SimKernel
+
+
+class SimCancelScope(anyio_tasks.CancelScope):
+    """anyio's (and so httpx's) scope, with room for a number: one cancels those inside it in the order of a set."""
+
 
 NUMBERED: tuple[Any, ...] = (
     asyncio.StreamWriter,
@@ -25,6 +32,7 @@ NUMBERED: tuple[Any, ...] = (
     sslproto._SSLProtocolTransport,  # noqa: SLF001 - the class of those with TLS
     threading.Thread,
     Future,
+    SimCancelScope,
 )
 
 
@@ -45,3 +53,4 @@ class Numbering(PatchingSeam):
 
         for owner in NUMBERED:
             self.patches.set(owner, "__hash__", numbered)
+        self.patches.set(anyio_tasks, "CancelScope", SimCancelScope)
