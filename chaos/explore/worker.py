@@ -18,6 +18,7 @@ from chaos.scenarios import all_scenarios
 from chaos.shrink import Shrinker, Shrunk
 from chaos.sim.plan_kinds import find_kind
 from chaos.sim.play import Played, play
+from chaos.sim.remains import collected_afterwards
 from chaos.sim.step_faults import Points, checked
 from chaos.subjects import find_simulated
 from chaos.trial import Trial, parse_trial
@@ -68,7 +69,7 @@ def play_trial(
         find_kind(fault.name)
     if trial.step is not None:
         checked(trial.step)
-    with planted(find_mutant(mutant) if mutant else None):
+    with planted(find_mutant(mutant) if mutant else None), collected_afterwards():
         played = play(scenario, trial, find_simulated(subject), all_checkers(), keeps_trace=keeps_trace, points=points)
     line = played.result.replay_line + _more("subject", subject, REFERENCE) + _more("mutant", mutant, "")
     return replace(played, result=replace(played.result, replay_line=line))

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -89,7 +88,6 @@ class SimKernel(Scheduler):
         assert entered is not None, "only an entered world can be left"
         with entered:
             clear_away(self)
-        gc.collect(0)
 
     @property
     def is_entered(self) -> bool:

@@ -18,6 +18,7 @@ from chaos.sim.net import add_network
 from chaos.sim.policies import POLICIES
 from chaos.sim.process import SimProcess
 from chaos.sim.process_calls import ProcessCalls
+from chaos.sim.remains import collected_afterwards
 from chaos.sim.scheduler import FOREVER_NS
 from chaos.sim.threads import Threads
 from chaos.sim.verdicts import DeadlockError, OvertimeError, SimulationError
@@ -86,7 +87,8 @@ def simulate(
 
 def run_seed(main: Callable[[], Any], seed: int, setting: Setting = Setting()) -> Ran:
     """Run ``main`` in one world. Raises as ``simulate`` does."""
-    return run_in(open_machine(Seed(seed), setting), main, setting)
+    with collected_afterwards():
+        return run_in(open_machine(Seed(seed), setting), main, setting)
 
 
 def run_in(kernel: SimKernel, main: Callable[[], Any], setting: Setting) -> Ran:
