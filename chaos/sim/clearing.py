@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import warnings
 from asyncio import tasks
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +24,7 @@ def clear_away(kernel: SimKernel) -> None:
     kernel.recorder = None
     logging_was, logging.root.manager.disable = logging.root.manager.disable, logging.CRITICAL
     try:
-        with warnings.catch_warnings(action="ignore"):
-            _clear(kernel)
+        _clear(kernel)
     finally:
         logging.root.manager.disable = logging_was
 

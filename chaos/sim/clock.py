@@ -127,12 +127,18 @@ class Clock(PatchingSeam):
 
     def patch(self, kernel: SimKernel) -> None:
         """Replace the monotonic clocks and ``sleep``, wherever they were imported to."""
-        replacements = _replacements(kernel)
-        for name, replacement in replacements.items():
+        self._replacements, self._bound_before = _replacements(kernel), 0
+        for name, replacement in self._replacements.items():
             self.patches.set(time, name, replacement)
-        for module, name, real in _bound.found():
+        self.bind()
+
+    def bind(self) -> None:
+        """Replace what was imported elsewhere."""
+        found = _bound.found()
+        for module, name, real in found[self._bound_before :]:
             if module is not time:
-                self.patches.set(module, name, replacements[real])
+                self.patches.set(module, name, self._replacements[real])
+        self._bound_before = len(found)
 
     def leave(self) -> None:
         """Show the real time again."""

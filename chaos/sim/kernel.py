@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from contextvars import Context
@@ -22,7 +23,7 @@ from chaos.seed import Seed
 from chaos.sim.asyncio_state import AsyncioState
 from chaos.sim.choices import UNCHANGED, Script, SeededChoices
 from chaos.sim.clearing import clear_away
-from chaos.sim.library_state import LibraryState
+from chaos.sim.imports import Imports
 from chaos.sim.loop import SimLoop
 from chaos.sim.numbering import Numbering
 from chaos.sim.policies import policy_of
@@ -56,7 +57,7 @@ class SimKernel(Scheduler):
         self.seed = seed
         self.choices = SeededChoices(seed, script, records=records_choices)
         super().__init__(policy_of(policy, self.choices), steps_max=steps_max)
-        self.seams: list[Seam] = [AsyncioState(), Numbering(), LibraryState(), *seams]
+        self.seams: list[Seam] = [AsyncioState(), Numbering(), Imports(), *seams]
         self.network: Network | None = None
         self.disk: Disk | None = None
         self.processes: list[SimProcess] = []
@@ -86,7 +87,7 @@ class SimKernel(Scheduler):
         """Clear everything away, then leave the seams."""
         entered, self._entered = self._entered, None
         assert entered is not None, "only an entered world can be left"
-        with entered:
+        with warnings.catch_warnings(action="ignore"), entered:  # Of what the dead did not await or close.
             clear_away(self)
 
     @property

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from chaos.sim.library_state import LibraryState
 from chaos.sim.seams import PatchingSeam
 from chaos.sim.verdicts import NotSimulatedError
 
@@ -23,6 +24,20 @@ REFUSED = {
 
 class ProcessCalls(PatchingSeam):
     """Serves ``signal`` and the process calls of ``os`` to code of a simulated process."""
+
+    def enter(self, kernel: SimKernel) -> None:
+        """Come into force."""
+        self._libraries = LibraryState()
+        super().enter(kernel)
+
+    def leave(self) -> None:
+        """Put everything back."""
+        super().leave()
+        self._libraries.leave()
+
+    def _getpid(self, process: SimProcess) -> int:
+        self._libraries.belongs_to(process)
+        return process.number
 
     def patch(self, kernel: SimKernel) -> None:
         """Replace them."""
@@ -43,7 +58,7 @@ class ProcessCalls(PatchingSeam):
         inside(signal, "raise_signal", lambda process, number: _kill(process, process.number, number))
         inside(signal, "set_wakeup_fd", lambda _process, _fd, **_: -1)
         inside(signal, "siginterrupt", lambda _process, _number, _flag: None)
-        inside(os, "getpid", lambda process: process.number)
+        inside(os, "getpid", self._getpid)
         inside(os, "getppid", lambda _process: PARENT_NUMBER)
         inside(os, "kill", _kill)
         inside(os, "abort", lambda process: process.exit_now(-signal.SIGABRT))

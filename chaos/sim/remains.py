@@ -7,6 +7,7 @@ collect later; collected when the last reference is gone, it never gets old.
 from __future__ import annotations
 
 import gc
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -25,5 +26,6 @@ def collected_afterwards() -> Iterator[None]:
     try:
         yield
     finally:
-        gc.collect(0)
+        with warnings.catch_warnings(action="ignore"):  # Of what the dead did not await or close.
+            gc.collect(0)
         gc.enable()

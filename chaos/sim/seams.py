@@ -8,8 +8,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -51,6 +51,24 @@ class Patches:
             owner, name, value = self._before.pop()
             setattr(owner, name, value)
 
+    @contextmanager
+    def lifted(self) -> Iterator[None]:
+        """Put everything back for a while."""
+        served = [(owner, name, _attribute(owner, name)) for owner, name, _ in self._before]
+        for owner, name, value in reversed(self._before):
+            setattr(owner, name, value)
+        try:
+            yield
+        finally:
+            for owner, name, value in served:
+                setattr(owner, name, value)
+
+
+def _attribute(owner: Any, name: str) -> Any:
+    """Return an attribute as it was set: of a class, not what reading it makes of it."""
+    values = vars(owner)
+    return values[name] if name in values else getattr(owner, name)
+
 
 class PatchingSeam:
     """A seam that consists of replaced attributes: a subclass replaces them in ``patch``."""
@@ -68,6 +86,9 @@ class PatchingSeam:
     def patch(self, kernel: SimKernel) -> None:
         """Replace attributes through ``self.patches``."""
         raise NotImplementedError
+
+    def bind(self) -> None:
+        """Replace what modules have bound by name, too; called again when a module was loaded meanwhile."""
 
     def leave(self) -> None:
         """Put everything back."""

@@ -81,6 +81,7 @@ class Threads(PatchingSeam):
         for ident in [ident for ident, strand in self._strands.items() if not strand.process.is_alive]:
             known._active.pop(ident, None)  # noqa: SLF001 - the only register of threads
             del self._strands[ident]
+        _forget_unborn(known._limbo)  # noqa: SLF001 - as above
         locks: set[Any] = getattr(known, "_shutdown_locks", set())
         locks.difference_update([lock for lock in locks if isinstance(lock, SimLock)])
 
@@ -93,9 +94,16 @@ class Threads(PatchingSeam):
         for owner, name in ((threading, "_CRLock"), (threading, "RLock"), (_thread, "RLock")):
             self.patches.wrap(owner, name, made_inside(SimRLock))
         self.patches.wrap(queue, "SimpleQueue", made_inside(SimSimpleQueue))
+        self._bound_before = 0
+        self.bind()
+
+    def bind(self) -> None:
+        """Replace the locks that modules have made at their import, and what they make locks with."""
         serve = {"Lock": threading.Lock, "RLock": threading.RLock, "SimpleQueue": queue.SimpleQueue}
-        for module, name, kind in _bound.found():
-            self.patches.set(module, name, serve[kind] if kind in serve else LOCKS[kind](kernel))
+        found = _bound.found()
+        for module, name, kind in found[self._bound_before :]:
+            self.patches.set(module, name, serve[kind] if kind in serve else LOCKS[kind](self._kernel))
+        self._bound_before = len(found)
 
     def _patch_identity(self, kernel: SimKernel) -> None:
         def identity(real: Callable[[], int]) -> Callable[[], int]:
@@ -190,6 +198,13 @@ class Threads(PatchingSeam):
             return handle
 
         return start_joinable_thread
+
+
+def _forget_unborn(limbo: dict[Any, Any]) -> None:
+    """Forget threads that were started, but never had a turn; their hashes were those of the world."""
+    others = [thread for thread in limbo.values() if not isinstance(thread._started._cond._lock, SimLock)]  # noqa: SLF001
+    limbo.clear()
+    limbo.update((thread, thread) for thread in others)
 
 
 class SimThreadHandle:

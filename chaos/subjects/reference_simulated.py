@@ -7,8 +7,6 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import httpcore  # noqa: F401 - httpx would load it in the first world of a worker, with locks of that world
-
 from chaos.protocols import Site
 from chaos.sim.disk import syncfs
 from chaos.subjects.reference import TOKEN, ReferenceSubject

@@ -93,6 +93,7 @@ class DiskSeam(PatchingSeam):
             self._serve(kernel, os, name, _refusal(f"os.{name}()"), self._is_path_ours)
         self.patches.set(builtins, "open", io.open)
         self._rebind()
+        self.bind()
         _entered.append(self.disk)
 
     def leave(self) -> None:
@@ -182,9 +183,7 @@ class DiskSeam(PatchingSeam):
             volume.sync_all(began)
 
     def _rebind(self) -> None:
-        """Replace what was bound elsewhere before: globals of modules, defaults, attributes of two classes."""
-        for module, name, real in _bound_elsewhere(self._replacements):
-            self.patches.set(module, name, self._replacements[id(real)][1])
+        """Replace what was bound in the library's own classes: defaults, attributes."""
         closer: Any = tempfile
         closer = closer._TemporaryFileCloser  # noqa: SLF001 - its defaults hold the real unlink
         for function in (closer.__dict__.get("close"), closer.__dict__.get("cleanup")):
@@ -193,6 +192,11 @@ class DiskSeam(PatchingSeam):
         for globber in (getattr(glob, "_Globber", None), getattr(glob, "_StringGlobber", None)):
             if globber is not None and "scandir" in vars(globber):
                 self.patches.set(globber, "scandir", staticmethod(os.scandir))
+
+    def bind(self) -> None:
+        """Replace the globals of modules that hold one of the calls."""
+        for module, name, real in _bound_elsewhere(self._replacements):
+            self.patches.set(module, name, self._replacements[id(real)][1])
 
     def _replaced(self, value: Any) -> Any:
         real, call = self._replacements.get(id(value), (None, None))
