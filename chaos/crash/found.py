@@ -1,6 +1,7 @@
 """A counterexample of an exploration: the crash that breaks a property, as a table, and the folder to look at.
 
-It is the one with the fewest crashes, of those the one with the fewest operations lost, of those the earliest. A *way*
+It is the one with the fewest crashes; of all states that the last of these may leave, the broken one with the fewest
+operations lost, and of those the earliest. A *way*
 to a node is written as the numbers of the states that lead to it, ``41`` or ``41/3``, after the disturbance if there is
 one (``EIO@7:41``): together with story and model it makes the same folder again.
 """
@@ -14,9 +15,9 @@ from chaos.crash.counterexample import story_of
 from chaos.crash.explorer import Broken, Explored, Node
 from chaos.crash.log_file import Recording
 from chaos.crash.machine import UNDISTURBED, Disturbance, Machine, Ran
-from chaos.crash.story import CrashStory
+from chaos.crash.story import CrashStory, Fact
 from chaos.errors import UsageError
-from chaos.storage import CrashState, CrashStates, Persistence
+from chaos.storage import CrashState, CrashStates, Persistence, contents_key
 from chaos.storage.operations import Visible
 from chaos.storage.tree import listing
 
@@ -42,8 +43,47 @@ def counterexample(story: CrashStory, found: Explored) -> Counterexample | None:
     """Return the smallest counterexample of an exploration, None when nothing was broken."""
     if not found.broken:
         return None
-    smallest = min(found.broken, key=_size)
+    smallest = _fewest_lost(story, found.model, min(found.broken, key=_size))
     return Counterexample(way_of(smallest.node), smallest.node, smallest.wrong, table_of(story, found.model, smallest))
+
+
+def _fewest_lost(story: CrashStory, model: Persistence, broken: Broken) -> Broken:
+    """Return, of all states that the last crash before ``broken`` may leave, the broken one with the fewest losses.
+
+    The exploration itself meets a folder once, by whichever losses led there first, and may have met it elsewhere.
+    """
+    parent = broken.node.parent
+    if parent is None:
+        return broken
+    with Machine(story) as machine:
+        ran = machine.run(parent.contents, parent.seen, parent.disturbance)
+        fewest: dict[tuple[bytes, int], CrashState] = {}
+        for state in CrashStates(ran.log, model, ran.start, every_reason=True):
+            key = contents_key(story.abstract(state.contents)), state.visible
+            if key not in fewest or _losses(state) < _losses(fewest[key]):
+                fewest[key] = state
+        for state in sorted(fewest.values(), key=_losses):
+            node = _node_of(ran, parent, model, state)
+            if wrong := machine.run(node.contents, node.seen).wrong:
+                return Broken(node, wrong)
+    return broken
+
+
+def _losses(state: CrashState) -> tuple[int, int]:
+    return len(state.lost), state.point
+
+
+def _node_of(ran: Ran, parent: Node, model: Persistence, state: CrashState) -> Node:
+    """Return the node of a state, with the number that it has when each folder is counted once."""
+    once = enumerate(CrashStates(ran.log, model, ran.start))
+    number = next(n for n, other in once if (other.key, other.visible) == (state.key, state.visible))
+    seen = parent.seen | _seen_before(ran, state)
+    return Node(state.contents, seen, parent.depth + 1, parent, state, number=number)
+
+
+def _seen_before(ran: Ran, state: CrashState) -> frozenset[Fact]:
+    visible = [entry.operation for entry in ran.log if isinstance(entry.operation, Visible)]
+    return frozenset((event.name, str(event.value["of"])) for event in visible[: state.visible])
 
 
 def _size(broken: Broken) -> tuple[int, int, int]:
@@ -77,7 +117,7 @@ def shortest(ran: Ran, state: CrashState, model: Persistence) -> CrashState:
     """Return the same state with the fewest losses that lead to it."""
     every = CrashStates(ran.log, model, ran.start, every_reason=True)
     same = [other for other in every if other.key == state.key and other.visible == state.visible]
-    return min(same, key=lambda other: (len(other.lost), other.point), default=state)
+    return min(same, key=_losses, default=state)
 
 
 def way_of(node: Node) -> str:
@@ -116,6 +156,5 @@ def _next_node(ran: Ran, node: Node, model: Persistence, number: int) -> Node:
     state = next(islice(iter(states), number, None), None)
     if state is None:
         raise UsageError(f"a state below {states.count} under {model}", str(number), ADVICE)
-    visible = [entry.operation for entry in ran.log if isinstance(entry.operation, Visible)]
-    seen = node.seen | {(event.name, str(event.value["of"])) for event in visible[: state.visible]}
+    seen = node.seen | _seen_before(ran, state)
     return Node(state.contents, seen, node.depth + 1, node, state, number=number)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -95,6 +96,33 @@ def test_a_careless_one_is_found_with_the_one_operation_that_was_lost() -> None:
     smallest = counterexample(STORY, explored)
     assert smallest is not None
     assert (smallest.lost, smallest.node.depth) == (1, 1)
+
+
+def test_the_counterexample_is_the_smallest_of_all_states_not_of_the_first_that_were_met() -> None:
+    """Dozens of folders without two of the others are met before the first in which ``a`` alone is not whole."""
+
+    def four(outside: Outside) -> Callable[[], Any]:
+        def main() -> dict[str, str]:
+            if not outside.has_seen("kept", "1"):
+                for name in "abcd":
+                    write(name, b"whole", is_synced=False)
+                sync_folder()
+                outside.say("kept", "1")
+            return {name: Path(FOLDER, name).read_bytes().decode() for name in os.listdir(FOLDER)}
+
+        return main
+
+    def a_and_two_others_are_whole(end: End) -> Wrong:
+        torn = [name for name in "abcd" if end.result.get(name) != "whole"]
+        is_wrong = ("kept", "1") in end.outside.before and ("a" in torn or len(torn) > 1)
+        return {"X.1": f"{torn} are torn"} if is_wrong else {}
+
+    story = CrashStory("four", ("X.1",), four, a_and_two_others_are_whole)
+    smallest = counterexample(story, Explorer(story, EXT4_ORDERED).explore())
+    assert smallest is not None
+    assert smallest.wrong == {"X.1": "['a'] are torn"}
+    assert smallest.lost == 1
+    assert node_at(story, EXT4_ORDERED, smallest.way).wrong == smallest.wrong
 
 
 def test_the_table_shows_what_survived_the_folders_and_what_is_wrong() -> None:
