@@ -26,6 +26,7 @@ from pywats_reliability.errors import (
     UnknownSettingError,
 )
 from pywats_reliability.ports import Heartbeat
+from pywats_reliability.workers import Workers
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +94,8 @@ class ConfigWatcher:
 
     ``current`` is the configuration in force, also when somebody else changes it in place (a file that holds just that
     is no change). ``last_error`` is why the file as it is now is not in force, ``None`` when it is. ``on_change`` is
-    called in the event loop and must not block; when it raises a ``ConfigError`` the change counts as refused.
+    called in the event loop and must not block; when it raises a ``ConfigError`` the change counts as refused. It reads
+    in a thread of ``workers``, or else of the event loop's.
     """
 
     def __init__(
@@ -104,8 +106,10 @@ class ConfigWatcher:
         *,
         interval_s: float = LOOK_INTERVAL_S,
         environment: Mapping[str, str] | None = None,
+        workers: Workers | None = None,
     ) -> None:
         self.path, self.current, self.interval_s = path, current, interval_s
+        self._workers = workers
         self.last_error: ConfigError | None = None
         self.changes = self.refusals = 0
         self._on_change, self._environment = on_change, dict(environment or {})
@@ -121,7 +125,7 @@ class ConfigWatcher:
     async def look(self) -> None:
         """Look once: take a change into force, or refuse it with one log line for each bad version of the file."""
         try:
-            contents = await asyncio.to_thread(_contents, self.path)
+            contents = await self._read()
         except ConfigFileError as error:
             if self._seen != str(error):
                 self._refuse(error)
@@ -130,6 +134,11 @@ class ConfigWatcher:
         if contents != self._seen:
             self._judge(contents)
             self._seen = contents
+
+    async def _read(self) -> bytes:
+        if self._workers is None:
+            return await asyncio.to_thread(_contents, self.path)
+        return await self._workers.run(f"reading {self.path}", _contents, self.path)
 
     def _judge(self, contents: bytes) -> None:
         try:

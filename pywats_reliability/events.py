@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from typing import Generic, ParamSpec
@@ -38,6 +39,17 @@ class Event(Generic[P]):
                 observer(*args, **kwargs)
             except Exception:  # The emitter's work (a report!) must not depend on who listens.
                 log.exception("observer of %s failed: %r", self.name, observer)
+
+    async def until(self, is_so: Callable[[], bool]) -> None:
+        """Return as soon as ``is_so``, which is asked now and at every emission; another may undo it meanwhile."""
+        emitted = asyncio.Event()
+        unsubscribe = self.subscribe(lambda *_, **__: emitted.set())
+        try:
+            while not is_so():
+                emitted.clear()
+                await emitted.wait()
+        finally:
+            unsubscribe()
 
     def __repr__(self) -> str:
         return f"Event({self.name}, {len(self._observers)} observers)"

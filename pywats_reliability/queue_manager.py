@@ -5,7 +5,8 @@
   under way then has a door of its own, ``submit_converted``, until ``close``: it may end (C1.2).
 * When the queue is full, the configured action decides (H5.3): ``reject`` refuses; ``oldest_first`` moves the oldest
   report to ``failed/`` with the reason and takes the new one; ``pause`` refuses too, and tells watchers and converters
-  to pause as soon as the queue is full and to go on as soon as there is room.
+  to pause as soon as the queue is full and to go on as soon as there is room. An eviction that has begun goes on when
+  its ``submit`` is cut off: it is counted, logged and told all the same, and its place is free for the next report.
 * It is the observer of the uploads: what it hears goes on as the events that users know (H3.1, H3.4).
 """
 
@@ -15,6 +16,7 @@ import enum
 import logging
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from pywats_reliability.errors import QueueCriticalError, QueueFullError, ServiceStoppingError
@@ -58,6 +60,7 @@ class QueueManager:
         self.submitted = 0
         self._store = store
         self._unsubscribe = store.changed.subscribe(self._store_changed)
+        self._unsubscribe_evicted = store.evicted.subscribe(partial(self.failed, final=True))
 
     @property
     def full_action(self) -> FullAction:
@@ -103,6 +106,7 @@ class QueueManager:
         self.stop_accepting()
         self._is_closed = True
         self._unsubscribe()
+        self._unsubscribe_evicted()
 
     def is_full(self) -> bool:
         """Return whether not even an empty report has room."""
@@ -170,7 +174,7 @@ class QueueManager:
         if isinstance(source, Report):
             return source
         if isinstance(source, Mapping) or len(source) > PARSE_INLINE_BYTES:
-            return await self._store.workers.run(parse_report, source)
+            return await self._store.workers.run("parsing a report that is handed over", parse_report, source)
         return parse_report(source)
 
     async def _submitted(self, report: Report, priority: int) -> str:
@@ -192,12 +196,7 @@ class QueueManager:
         if full.unit not in {"reports", "bytes"} or (full.unit == "bytes" and len(report.body) > full.limit):
             return False
         reason = f"evicted to make room for a newer report: {full}"
-        evicted = await self._store.evict_oldest(reason)
-        if evicted is None:
-            return False
-        log.error("report %s is in failed/, to be retried or discarded by hand: %s", evicted.report_id, reason)
-        self.failed(evicted.report_id, reason, final=True)
-        return True
+        return await self._store.evict_oldest(reason) is not None
 
     def _store_changed(self) -> None:
         self.queue_changed.emit(self._store.counts)

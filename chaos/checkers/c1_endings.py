@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 
 from chaos.checkers.judgement import accepted, judged, kept, lost, offered, undelivered
@@ -11,7 +12,7 @@ from chaos.protocols import Checker
 from chaos.verdict import Finding
 
 STOPPING = "service_stopping"
-NAMING = ("left behind", "is stuck", "ignored its cancellation", "still there", "found it still running")
+_LEFT = re.compile(r"(?:shutdown \w+ after [^\n]*|closed, and )left behind: (?P<what>[^\n]*)")
 MARGIN_S = 3.0
 """What a live stop may take beyond its limit: the service's own exit guard waits 2 s before it ends the process."""
 
@@ -40,18 +41,18 @@ def the_stop_keeps_its_bound(history: History) -> Finding:
 
 
 def what_does_not_end_is_named(history: History) -> Finding:
-    """C1.4: the stop ended within its limit, forced, named what it left, and the report was kept and sent later."""
+    """C1.4: in time, forced, named by the stop's report with the report that it is at, which is kept and sent later."""
     limit_s = history.observed("settings")[0].value["force_shutdown_seconds"]
     stops = list(history.operations("stop"))
     wrong = [f"the stop took {s.took_s:.1f} s, limit {limit_s} s" for s in stops if s.took_s > limit_s + MARGIN_S]
     wrong += [f"the stop ended {s.value.get('outcome')}" for s in stops if s.value.get("outcome") != "forced"]
-    said = str(history.last("remains").value["said"])
-    named = any(
-        words in said
-        for words in ("left behind", "is stuck", "ignored its cancellation", "still there", "found it still running")
-    )
-    wrong += [] if named else ["nothing in the log names what did not end"]
-    return judged("in time, forced, named, nothing lost", wrong + lost(history) + undelivered(history), of=len(stops))
+    left = " ".join(found["what"] for found in _LEFT.finditer(str(history.last("remains").value["said"])))
+    works = [look.value for look in history.observed("unending")]
+    wrong += [f"no {work['work']} is named, but {left!r}" for work in works if work["work"] not in left]
+    if any(work["is_at_a_report"] for work in works) and not any(report in left for report in accepted(history)):
+        wrong.append("no report is named that it is at")
+    wrong += lost(history) + undelivered(history)
+    return judged("in time, forced, named, nothing lost", wrong, of=len(stops) * len(works))
 
 
 def nothing_of_it_is_left(history: History) -> Finding:

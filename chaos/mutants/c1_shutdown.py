@@ -112,6 +112,26 @@ def leaves_without_a_word(service: Replacements) -> None:
     service.replace(f"{STEPS}.in_flight", lambda steps: ())
 
 
+@mutant("C1.4", subtle="only for a thread that blocks")
+def names_tasks_and_no_threads(service: Replacements) -> None:
+    """Names the tasks that did not end: a thread ends with the process, so it is not left behind."""
+
+    def tasks(steps: Any) -> tuple[str, ...]:
+        return tuple(steps._supervisor.left_behind())
+
+    service.replace(f"{STEPS}.left_behind", tasks)
+
+
+@mutant("C1.4", subtle="only for a thread that blocks")
+def names_no_report(service: Replacements) -> None:
+    """Says of a thread that it belongs to the store: what it is at is the store's own affair."""
+
+    def names(original: Result, workers: Any) -> tuple[str, ...]:
+        return tuple(line.partition(":")[0] for line in original(workers))
+
+    service.wrap("pywats_reliability.workers:Workers.under_way", names)
+
+
 @mutant("C1.4", subtle="only for work that ignores its cancellation")
 def waits_for_cancelled_work(service: Replacements) -> None:
     """Awaits what it has cancelled, without a limit: a cancelled task ends."""

@@ -20,6 +20,11 @@ PATIENT: Mapping[str, Any] = {**WINDOWS, "upload_timeout_seconds": 300.0, "max_c
 HANGS = ("hang_after_headers", "hang_in_body", "hang_after_body", "hang_in_answer", "hang_after_storing")
 NETWORK = ("cut", "cut_one_way", "black_hole", "reset", "delay", "loss", "refuse", "cut_off", "server_down")
 CONVERTER = {"name": "dropped", "module_path": "wsjf", "watch_folder": "drop"}
+NO_ENDS = (
+    ("an_upload", "1*cling", "upload"),
+    ("before_the_move", "1*block", "thread"),
+    ("remembering_the_stop", "1*block", "thread"),
+)
 SETTLES_S = 10.0
 CONVERGENCE_S = 500.0
 LOUDER = {"settings": {"log_level": "DEBUG"}}
@@ -127,16 +132,26 @@ async def uploads_outlive_the_window(world: SimWorld) -> None:
     await delivered_later(world)
 
 
-@scenario(proves=["C1.4"], faults=["failpoint.cling", "failpoint.block"], worlds=SIMULATED)
+@scenario(
+    proves=["C1.4"],
+    faults=["failpoint.cling", "failpoint.block"],
+    marks=["the last write of all never ends"],
+    worlds=SIMULATED,
+)
 async def work_that_nothing_can_end(world: SimWorld) -> None:
-    """An upload ignores its cancellation or a thread blocks for ever: the process is gone in time, and says why."""
-    place, action = world.draw.one_of([("an_upload", "1*cling"), ("before_the_move", "1*block")])
+    """An upload ignores its cancellation, or a thread blocks for ever: the process is gone in time, and says why."""
+    place, action, work = world.draw.one_of(NO_ENDS)
     service = await world.start(failpoints={place: action}, **WINDOWS)
     for _ in range(world.draw.count(1, 4)):
         await service.submit()
-    await service.failpoint(place).fired(1)
+    is_at_a_report = place != "remembering_the_stop"
+    if is_at_a_report:
+        await service.failpoint(place).fired(1)
     await asyncio.sleep(world.draw.seconds(0, 5))
+    world.history.observe("unending", work=work, is_at_a_report=is_at_a_report)
     await service.stop()
+    if not is_at_a_report:
+        world.mark("the last write of all never ends")
     world.observe_remains()
     await delivered_later(world)
 

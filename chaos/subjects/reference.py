@@ -68,6 +68,7 @@ _FAILPOINTS = {
     "after_the_hand_over": "pywats_reliability.converter_pool.conversion:Conversion._hand_over#after",
     "before_the_filing": "pywats_reliability.converter_pool.filing:Filing.move#before",
     "after_the_filing": "pywats_reliability.converter_pool.filing:Filing.move#after",
+    "remembering_the_stop": "pywats_reliability.client_service.service:_save_memory#before",
     "closing_connection": "pywats_reliability.wats_client:WatsClient.aclose#after",
     "closing_converters": "pywats_reliability.converter_pool:AsyncConverterPool.close#after",
     "closing_ipc": "pywats_reliability.ipc:AsyncIPCServer.close#after",

@@ -61,7 +61,6 @@ class StoreStory:
                     await store.close()
                 except DiskError:
                     outside.was_refused()
-                    await store.close()  # Harmless to repeat, and its threads end with it.
             return found
 
         return main

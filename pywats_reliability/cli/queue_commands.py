@@ -270,7 +270,8 @@ async def _on_folder(config: ClientConfig, data: Path, work: Callable[[Ask], Awa
     store = ReportStore(data, disk=Disk(), clock=SystemClock(), limits=store_limits(config))
     await store.open()
     try:
-        handlers = QueueCommands(QueueManager(store, full_action=config.queue_full_action), data).handlers()
+        queue = QueueManager(store, full_action=config.queue_full_action)
+        handlers = QueueCommands(queue, data, store.workers).handlers()
 
         async def ask(command: str, arguments: Mapping[str, Any]) -> Any:
             return await handlers[command](arguments)

@@ -19,6 +19,7 @@ from pywats_reliability.converter_pool import AsyncConverterPool
 from pywats_reliability.errors import OutcomeUnknownError, ReportInvalidError, ServiceStoppingError, SettingTypeError
 from pywats_reliability.ipc import Answer, CommandHandler
 from pywats_reliability.queue_manager import PRIORITY_DEFAULT, QueueManager
+from pywats_reliability.workers import Workers
 
 
 class Commanded(Protocol):
@@ -26,6 +27,11 @@ class Commanded(Protocol):
 
     config: ClientConfig
     data: Path
+
+    @property
+    def workers(self) -> Workers:
+        """Threads for what may block."""
+        ...
 
     @property
     def queue(self) -> QueueManager:
@@ -66,7 +72,7 @@ class Commands:
 
     def handlers(self) -> dict[str, CommandHandler]:
         """Return the handler of each command."""
-        queue = QueueCommands(self._service.queue, self._service.data).handlers()
+        queue = QueueCommands(self._service.queue, self._service.data, self._service.workers).handlers()
         for name in ("retry_failed", "discard_failed"):
             queue[name] = may_be_late(name, queue[name], "ask show_report", is_at_it=self._is_changing)
         return {

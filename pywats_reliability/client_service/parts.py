@@ -23,6 +23,7 @@ from pywats_reliability.queue_manager import QueueManager
 from pywats_reliability.store import Record, ReportStore
 from pywats_reliability.supervisor import TaskSpec
 from pywats_reliability.wats_client import WatsClient
+from pywats_reliability.workers import Workers
 
 QUEUE_BEAT_S = 30.0
 CONVERTERS_BEAT_S = 10.0
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 class Parts:
     """What a service is made of, in the order in which it is opened; it closes in reverse."""
 
+    workers: Workers
     store: ReportStore
     client: WatsClient
     queue: QueueManager
@@ -57,7 +59,11 @@ def build_parts(
     upload_ended: Callable[[str, float], object],
 ) -> Parts:
     """Return the parts of a service whose reports are kept in ``data``."""
-    store = ReportStore(data, disk=around.disk, clock=around.clock, limits=settings.store_limits(config))
+    workers = Workers("pywats-service")
+    store = ReportStore(
+        data, disk=around.disk, clock=around.clock,
+        limits=settings.store_limits(config), close_timeout_s=settings.disk_limit_s(config),
+    )  # fmt: skip
     client = _client(config, around)
     queue = QueueManager(store, full_action=config.queue_full_action)
     pending_queue: AsyncPendingQueue[Record] = AsyncPendingQueue(
@@ -69,12 +75,14 @@ def build_parts(
     )
     watcher = None
     if around.config_path is not None:
-        watcher = ConfigWatcher(around.config_path, config.copy(), reload, environment=around.environment)
+        now = config.copy()
+        watcher = ConfigWatcher(around.config_path, now, reload, environment=around.environment, workers=workers)
     health = None
     if config.health_port:
         health = HealthServer(config.health_host, config.health_port, snapshot, metrics_text)
     rhythms = Rhythms(config, queue, client, around.clock, condition)
-    return Parts(store, client, queue, pending_queue, _pool(data, config, around, queue), rhythms, health, watcher)
+    pool = _pool(data, config, around, queue)
+    return Parts(workers, store, client, queue, pending_queue, pool, rhythms, health, watcher)
 
 
 def _client(config: ClientConfig, around: Surroundings) -> WatsClient:

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -25,6 +24,7 @@ from pywats_reliability.store.folders import list_records
 from pywats_reliability.store.history import read_history
 from pywats_reliability.store.names import REASON_SUFFIX, history_name, parse_name
 from pywats_reliability.store.quarantine import reason_path
+from pywats_reliability.workers import Workers
 
 QUARANTINE = "quarantine"
 RECORD_FOLDERS: tuple[FolderName, ...] = get_args(FolderName)
@@ -35,10 +35,13 @@ NO_REASON = "the reason beside it cannot be read"
 
 
 class QueueCommands:
-    """The handlers for the reports of one data folder; ``queue`` stands in front of its open store."""
+    """The handlers for the reports of one data folder; ``queue`` stands in front of its open store.
 
-    def __init__(self, queue: QueueManager, data: Path, disk: Disk | None = None) -> None:
-        self._queue, self._data, self._disk = queue, data, disk or Disk()
+    What may block runs in threads of ``workers``, which are their owner's to close.
+    """
+
+    def __init__(self, queue: QueueManager, data: Path, workers: Workers, disk: Disk | None = None) -> None:
+        self._queue, self._data, self._workers, self._disk = queue, data, workers, disk or Disk()
 
     def handlers(self) -> dict[str, CommandHandler]:
         """Return the handler of each command."""
@@ -60,8 +63,9 @@ class QueueCommands:
         if folder not in FOLDERS:
             raise SettingTypeError("args.folder", f"one of {', '.join(FOLDERS)}", "another")
         if folder == QUARANTINE:
-            names = await asyncio.to_thread(_quarantined, self._disk, self._data)
-            shown = await asyncio.to_thread(_reasons, self._disk, self._data, names[:LIST_MAX])
+            names = await self._workers.run("listing quarantine/", _quarantined, self._disk, self._data)
+            first = names[:LIST_MAX]
+            shown = await self._workers.run("reading reasons in quarantine/", _reasons, self._disk, self._data, first)
             return {"folder": folder, "count": len(names), "records": shown}
         records = await self._queue.list_records(folder)
         return {"folder": folder, "count": len(records), "records": [_told(r) for r in records[:LIST_MAX]]}
@@ -73,7 +77,7 @@ class QueueCommands:
         """
         wanted = _report_id(args)
         for _ in range(2):
-            if places := await asyncio.to_thread(_places, self._disk, self._data, wanted):
+            if places := await self._workers.run("looking for a report", _places, self._disk, self._data, wanted):
                 return {"id": wanted, "places": places}
         raise ReportNotFoundError(ascii(wanted), "pending, sent, failed or quarantine")
 

@@ -25,6 +25,7 @@ from pywats_reliability.client_service.surroundings import Surroundings
 from pywats_reliability.config import ClientConfig
 from pywats_reliability.config_file import save_config
 from pywats_reliability.converter_pool import AsyncConverterPool
+from pywats_reliability.disk import Disk
 from pywats_reliability.errors import (
     CleanupError,
     QueueCriticalError,
@@ -41,6 +42,7 @@ from pywats_reliability.queue_manager import QueueManager
 from pywats_reliability.scope import ResourceScope
 from pywats_reliability.shutdown import ForcedShutdowns, Shutdown, ShutdownReport
 from pywats_reliability.supervisor import Supervisor
+from pywats_reliability.workers import Workers
 
 MEMORY_NAME = "shutdowns.json"
 log = logging.getLogger(__name__)
@@ -92,6 +94,11 @@ class AsyncClientService:
     def queue(self) -> QueueManager:
         """Where reports are handed over."""
         return self._parts.queue
+
+    @property
+    def workers(self) -> Workers:
+        """Threads for what may block."""
+        return self._parts.workers
 
     @property
     def converters(self) -> AsyncConverterPool:
@@ -175,7 +182,7 @@ class AsyncClientService:
         new = self.config.copy()
         new.update(changes)
         if (path := self._around.config_path) is not None:
-            await asyncio.to_thread(save_config, path, new, disk=self._around.disk)
+            await self.workers.run(f"saving {path}", save_config, path, new, disk=self._around.disk)
         self._adopt(new)
 
     def status_data(self) -> dict[str, Any]:
@@ -240,6 +247,7 @@ class AsyncClientService:
         step = "the report store"
         try:
             parts = self._parts
+            self._scope.push("calls that may block", self._close_workers)
             await parts.store.open()
             self._scope.push(step, parts.store.close)
             await self._remember_forced_shutdowns()
@@ -262,10 +270,13 @@ class AsyncClientService:
 
     async def _open_ipc(self) -> AsyncIPCServer:
         path = secret_path(self.config.instance_id, folder=self._around.secrets_folder)
-        secret = await asyncio.to_thread(load_or_create_secret, path)
+        secret = await self.workers.run(f"reading {path}", load_or_create_secret, path)
         ipc = build_ipc(self.config, Commands(self).handlers(), secret)
         await ipc.start()
         return ipc
+
+    async def _close_workers(self) -> None:
+        await self.workers.close(settings.disk_limit_s(self.config))
 
     async def _close_ipc(self, ipc: AsyncIPCServer) -> None:
         await self._supervisor.stop_task("ipc_server")
@@ -300,7 +311,8 @@ class AsyncClientService:
         return report
 
     async def _remember_forced_shutdowns(self) -> None:
-        self._remembered = await asyncio.to_thread(_read_memory, self.data / MEMORY_NAME)
+        path = self.data / MEMORY_NAME
+        self._remembered = await self.workers.run(f"reading {path}", _read_memory, path)
         if self._remembered.sentence is not None:
             log.warning("%s", self._remembered.sentence)
 
@@ -308,10 +320,13 @@ class AsyncClientService:
         self._metrics.shutdown_ended(str(report.outcome), report.duration_s)
         self._remembered = self._remembered.after(report)
         contents, path = self._remembered.to_bytes(), self.data / MEMORY_NAME
+        writer = Workers("pywats-shutdowns", 1)  # All others have been closed.
         try:
-            await asyncio.to_thread(self._around.disk.write_atomically, path, contents)
-        except ReliabilityError as error:
-            log.warning("this shutdown is not remembered: %s", error)
+            async with asyncio.timeout(settings.disk_limit_s(self.config)):
+                await writer.run(f"saving {path}", _save_memory, self._around.disk, path, contents)
+        except (ReliabilityError, TimeoutError) as error:
+            log.warning("this shutdown is not remembered: %s", str(error) or "the disk is stuck")
+        await writer.close(0.0)
 
     def _adopt(self, new: ClientConfig) -> None:
         """Take a new configuration into force (see ``new_settings``)."""
@@ -369,6 +384,10 @@ CRITICAL_SHOWN = 10
 
 def _together(*reasons: str | None) -> str | None:
     return "; ".join(reason for reason in reasons if reason is not None) or None
+
+
+def _save_memory(disk: Disk, path: Path, contents: bytes) -> None:
+    disk.write_atomically(path, contents)
 
 
 def _read_memory(path: Path) -> ForcedShutdowns:

@@ -63,6 +63,11 @@ def converter_threads_limit_s(config: ClientConfig) -> float:
     return min(1.0, float(config.force_shutdown_seconds) / 60)
 
 
+def disk_limit_s(config: ClientConfig) -> float:
+    """Return how long the end of a stop waits for what the disk is at: only a disk that is stuck takes longer."""
+    return min(4.0, float(config.force_shutdown_seconds) / 30)
+
+
 def _station(config: ClientConfig) -> StationInfo:
     """Return the station as configured: the chosen preset of several, or the one there is."""
     if not config.include_station_in_reports:

@@ -3,7 +3,8 @@
 * Intake: no report, no upload and no conversion begins any more, and watched folders are not looked into (C1.1).
 * In flight are uploads and conversions; a conversion that ends hands its reports over all the same (C1.2).
 * Cancelling takes both workers at once, so that neither uses up the other's time (C1.3). What is named in the end are
-  tasks, threads and processes: whatever still runs of the service (C1.4, C1.5).
+  tasks, threads and processes: whatever still runs of the service, with what it does, and threads with the report they
+  are at and for how long (C1.4, C1.5).
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ class StopSteps:
 
     def left_behind(self) -> Sequence[str]:
         """Return the names of the tasks, threads and processes that were told to end and still run."""
-        return (*self._supervisor.left_behind(), *self._parts.converter_pool.left_behind())
+        parts = self._parts
+        threads = (*parts.store.workers.under_way(), *parts.workers.under_way())
+        return (*self._supervisor.left_behind(), *parts.converter_pool.left_behind(), *threads)
 
     def __repr__(self) -> str:
         return f"StopSteps({len(self.in_flight())} in flight, {len(self.left_behind())} left behind)"

@@ -39,7 +39,7 @@ from pywats_reliability.converter_pool.watched import WatchedConverter
 from pywats_reliability.converter_pool.writers import WriterCheck, is_open_for_writing
 from pywats_reliability.disk import Disk
 from pywats_reliability.ports import Heartbeat, WallClock
-from pywats_reliability.store.workers import Workers
+from pywats_reliability.workers import Workers
 
 BEAT_S = 10.0
 WATCH_THREADS = 16

@@ -16,10 +16,10 @@ T = TypeVar("T")
 
 
 class ThreadStarter(Protocol):
-    """What starts jobs in threads; ``store.workers.Workers`` is one."""
+    """What starts jobs in threads; ``workers.Workers`` is one."""
 
-    def start(self, job: Callable[[], T], /) -> asyncio.Future[T]:
-        """Start ``job`` and return its future, which is never cancelled."""
+    def start(self, job: Callable[[], T], doing: str, /) -> asyncio.Future[T]:
+        """Start ``job``, which is ``doing`` that, and return its future, which is never cancelled."""
         ...
 
     async def close(self, timeout_s: float = ..., /) -> bool:
@@ -52,7 +52,7 @@ class Threads:
         Raises ``ConversionTimeoutError``; then, and when the caller is cancelled, the job goes on without anybody.
         ``began`` is told the job's future.
         """
-        future = self._starter.start(job)
+        future = self._starter.start(job, name)
         if began is not None:
             began(future)
         try:

@@ -23,6 +23,7 @@ from pywats_reliability.disk import Aside, Disk
 from pywats_reliability.errors import DiskError, QueueFullError
 from pywats_reliability.store.commit import Entry, Job
 from pywats_reliability.store.limits import Places
+from pywats_reliability.store.names import named
 
 log = logging.getLogger(__name__)
 SYNCFS_FROM = 4
@@ -41,6 +42,11 @@ class Write(Entry):
     is_withdrawn: bool = False
     is_being_named: bool = False
 
+    @property
+    def doing(self) -> str:
+        """See ``Entry``."""
+        return f"saving {named(self.name)} in {self.folder.name}/"
+
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Move(Entry):
@@ -51,6 +57,11 @@ class Move(Entry):
     remove: Path | None = None
     must_be_durable: bool = False
     was_gone: bool = False
+
+    @property
+    def doing(self) -> str:
+        """See ``Entry``."""
+        return f"moving {named(self.source.name)} from {self.source.parent.name}/ to {self.target.parent.name}/"
 
 
 class WritePlan:

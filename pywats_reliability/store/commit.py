@@ -14,14 +14,16 @@ import asyncio
 import itertools
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 
-from pywats_reliability.store.workers import Workers
+from pywats_reliability.workers import Workers
 
 log = logging.getLogger(__name__)
 BATCH_MAX = 64
+NAMED_MAX = 3
 Job = Callable[[], None]
 
 
@@ -33,6 +35,11 @@ class Entry:
     error: BaseException | None = None
     future: asyncio.Future[None] | None = None
     is_settled: bool = False
+
+    @property
+    def doing(self) -> str:
+        """What is being done, and for which report: the name of a thread that blocks at it (C1.4)."""
+        return type(self).__name__.lower()
 
     def settle(self) -> None:
         """End it: first the bookkeeping, then whoever still waits. A second call does nothing."""
@@ -115,7 +122,7 @@ class GroupCommit(Generic[EntryT]):
                 ended.result()
             jobs = next(self._stages, None)
             if jobs is not None:
-                started = [self._workers.start(job) for job in jobs]
+                started = [self._workers.start(job, partial(_doing, self._batch)) for job in jobs]
                 stage = started[0] if len(started) == 1 else asyncio.gather(*started)
                 stage.add_done_callback(self._advance)
                 return
@@ -130,3 +137,8 @@ class GroupCommit(Generic[EntryT]):
 
     def __repr__(self) -> str:
         return f"GroupCommit({self.name}, {len(self._waiting)} waiting, {self.entries} in {self.batches} batches)"
+
+
+def _doing(batch: Sequence[Entry]) -> str:
+    more = f" and {len(batch) - NAMED_MAX} more" if len(batch) > NAMED_MAX else ""
+    return ", ".join(entry.doing for entry in batch[:NAMED_MAX]) + more

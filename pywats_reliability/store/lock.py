@@ -45,13 +45,16 @@ class FolderLock:
             raise
 
     def release(self) -> None:
-        """Give the lock back; harmless when it is not held."""
+        """Give the lock back; harmless when it is not held. Raises ``DiskError``."""
         if not self._lock.is_locked:
             return
         try:
             self._disk.remove(self.folder / HOLDER_NAME)
         finally:
-            self._lock.release()
+            try:
+                self._lock.release()
+            except OSError as error:
+                raise DiskError("unlock", self.folder / LOCK_NAME, error) from error
 
     def _introduction(self) -> bytes:
         words = {"pid": os.getpid(), "host": platform.node(), "since": self._clock.now().isoformat(timespec="seconds")}

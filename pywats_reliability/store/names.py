@@ -100,6 +100,15 @@ def record_name_of_history(name: str) -> str | None:
     return match[1] + RECORD_SUFFIX if match else None
 
 
+def named(name: str) -> str:
+    """Return what the file ``name`` is, in words that say of which report."""
+    history_of = record_name_of_history(name)
+    record = parse_name(history_of or name)
+    if record is None:
+        return ascii(name)
+    return f"{'the history of ' if history_of else ''}report {record.report_id}"
+
+
 def is_leftover(name: str) -> bool:
     """Return whether ``name`` is what a crash left of a record, a sidecar or a reason of ours being written aside."""
     match = _LEFTOVER.fullmatch(name)

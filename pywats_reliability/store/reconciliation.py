@@ -15,6 +15,7 @@ import errno
 import logging
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
 
 from pywats_reliability.disk import NEVER_READABLE, Disk, Entry
 from pywats_reliability.errors import DiskError, ReportInvalidError
@@ -27,7 +28,7 @@ from pywats_reliability.store.limits import Places
 from pywats_reliability.store.names import Record, Sequence, make_record, parse_name, parse_pending_name
 from pywats_reliability.store.quarantine import Quarantine
 from pywats_reliability.store.recovery import Oddities, Recovery, note_sequence, remove_stale, stale_names, survey
-from pywats_reliability.store.workers import Workers
+from pywats_reliability.workers import Workers
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class Reconciliation:
 
     async def recover(self) -> Recovery:
         """Bring everything that the folders hold into the index."""
-        leftovers, odd = await self._workers.run(self._load)
+        leftovers, odd = await self._workers.run("recovering what the folders hold", self._load)
         fates = await self._judge_all(odd.foreign, is_start=True)
         self._places.note_highest()
         return Recovery(
@@ -61,7 +62,7 @@ class Reconciliation:
     async def scan(self) -> Recovery:
         """Adopt what was put into ``pending/`` by hand, forget what was taken away by hand."""
         async with self._one_scan:
-            missing, unknown, foreign = await self._workers.run(self._compare)
+            missing, unknown, foreign = await self._workers.run("scanning pending/", self._compare)
             await self._forget(missing)
             foreign += [name for entry in unknown if (name := make_record(*entry).name) in self.skipped]
             taken = await self._take_back(unknown)
@@ -152,9 +153,13 @@ class Reconciliation:
             entry = self._index.entry(sequence)
             if entry is None or self._index.is_in_flight(sequence):
                 continue
-            there = await self._workers.run(self._disk.exists, self._folders.pending / make_record(*entry).name)
+            there = await self._is_there(entry)
             if not there and not self._index.is_in_flight(sequence) and self._index.remove(sequence):
                 log.warning("report %s was removed from pending/ by hand", entry.report_id)
+
+    async def _is_there(self, entry: IndexEntry) -> bool:
+        path = self._folders.pending / make_record(*entry).name
+        return await self._workers.run(f"looking for report {entry.report_id}", self._disk.exists, path)
 
     async def _take_back(self, unknown: Iterable[IndexEntry]) -> int:
         taken = 0
@@ -162,7 +167,7 @@ class Reconciliation:
             name = make_record(*entry).name
             if name in self.skipped or self._places.refusal(entry.size) is not None:
                 continue
-            there = await self._workers.run(self._disk.exists, self._folders.pending / name)
+            there = await self._is_there(entry)
             if there and self._places.refusal(entry.size) is None:
                 self.sequence.seen(entry.sequence)
                 taken += self._index.add(entry)
@@ -175,7 +180,7 @@ class Reconciliation:
         for name in self.skipped.keys() - set(foreign):
             del self.skipped[name]
         for name in foreign:
-            entry = await self._workers.run(self._look, name)
+            entry = await self._workers.run(f"looking at {name!a}", self._look, name)
             if entry is None:
                 continue
             if not is_start and self._places.refusal(entry.size) is not None:
@@ -198,7 +203,8 @@ class Reconciliation:
         """Judge one file in a thread; the count is kept also when nobody waits for the end any more."""
         sequence = self.sequence.next(self._clock.now())
         self._places.hold(sequence, entry.size)
-        future = self._workers.start(lambda: self._adoption.judge(entry, sequence, is_final=is_final))
+        job = partial(self._adoption.judge, entry, sequence, is_final=is_final)
+        future = self._workers.start(job, f"judging {entry.name!a}")
 
         def ended(done: asyncio.Future[Judgement]) -> None:
             if not done.cancelled() and done.exception() is None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -31,17 +32,19 @@ from pywats_reliability.ports import WallClock
 from pywats_reliability.report import Report
 from pywats_reliability.store import folders as in_folders
 from pywats_reliability.store.adoption import Fate, Judgement
-from pywats_reliability.store.batches import Move, MovePlan, Write, WritePlan
-from pywats_reliability.store.commit import Entry, GroupCommit
+from pywats_reliability.store.batches import Move, Write
+from pywats_reliability.store.commit import Entry
+from pywats_reliability.store.commits import Commits
 from pywats_reliability.store.folders import FolderName, Folders
-from pywats_reliability.store.history import History, read_history
+from pywats_reliability.store.history import History
 from pywats_reliability.store.index import Index, IndexEntry
 from pywats_reliability.store.limits import Places, StoreCounts, StoreLimits
 from pywats_reliability.store.lock import FolderLock
 from pywats_reliability.store.names import PRIORITY_DEFAULT, Record, history_name, make_record, sent_name
 from pywats_reliability.store.reconciliation import Reconciliation
 from pywats_reliability.store.recovery import Recovery
-from pywats_reliability.store.workers import CLOSE_TIMEOUT_S, Workers
+from pywats_reliability.store.stories import Stories
+from pywats_reliability.workers import CLOSE_TIMEOUT_S, Workers
 
 log = logging.getLogger(__name__)
 NO_LIMITS_GIVEN = StoreLimits()
@@ -50,26 +53,34 @@ NO_LIMITS_GIVEN = StoreLimits()
 class ReportStore:
     """The reports in one data folder. ``open`` it before all else; who opened it closes it.
 
-    ``changed`` is emitted, in the loop, when a record becomes available or leaves, and when room may have changed.
+    ``changed`` is emitted, in the loop, when a record becomes available or leaves, and when room may have changed;
+    ``evicted(report_id, reason)`` when one was moved to ``failed/`` to make room.
     """
 
     def __init__(
-        self, folder: Path, *, disk: Disk, clock: WallClock, limits: StoreLimits = NO_LIMITS_GIVEN
+        self,
+        folder: Path,
+        *,
+        disk: Disk,
+        clock: WallClock,
+        limits: StoreLimits = NO_LIMITS_GIVEN,
+        close_timeout_s: float = CLOSE_TIMEOUT_S,
     ) -> None:
         self.folder = folder
         self.changed: Event[[]] = Event("changed")
+        self.evicted: Event[[str, str]] = Event("evicted")
         self.workers = Workers("pywats-store")
+        self._close_timeout_s = close_timeout_s
         self._folders = Folders(folder)
         self._disk, self._clock = disk, clock
         self._index = Index()
         self._places = Places(self._index, limits)
         self._lock = FolderLock(folder, disk, clock)
         self._reconciliation = Reconciliation(self._folders, disk, clock, self.workers, self._index, self._places)
-        self._plan = WritePlan(disk, self.workers.threads, self._places)
-        self._writes: GroupCommit[Write] = GroupCommit("writes", self.workers, self._plan)
-        self._moves: GroupCommit[Move] = GroupCommit("moves", self.workers, MovePlan(disk))
+        self._commits = Commits(disk, self.workers, self._places)
+        self._stories = Stories(disk, clock, self.workers, self._commits, self._require_open)
         self._evicting: dict[int, None] = {}
-        self._evicted = 0
+        self._evictions = 0
         self._discarding: dict[asyncio.Future[int], str] = {}
         self._is_open = False
 
@@ -79,33 +90,41 @@ class ReportStore:
         Raises ``StoreLockedError`` naming the holder, or ``DiskError``; nothing stays locked then, nor when cancelled.
         """
         try:
-            await self.workers.run(self._folders.make, self._disk)
-            await self.workers.run(self._lock.acquire)
+            await self.workers.run("making the folders", self._folders.make, self._disk)
+            await self.workers.run("locking the folder", self._lock.acquire)
             recovery = await self._reconciliation.recover()
             await self._ask_free_bytes()
-        except BaseException:
-            await self.close()
+        except BaseException as failure:
+            try:
+                await self.close()
+            except DiskError as error:  # What failed the opening is what its caller hears.
+                failure.add_note(str(error))
             raise
         self._is_open = True
         log.info("opened %s: %s", self.folder, recovery)
         return recovery
 
-    async def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
+    async def close(self) -> None:
         """Refuse new work, let the running disk operations end, release the lock. Harmless to repeat.
 
-        An operation that outlives ``timeout_s`` is named in the log and left behind; the lock ends with the process.
+        An operation that outlives ``close_timeout_s`` is named by ``workers``; the lock ends with the process (C1.4).
+        Raises ``DiskError`` when the lock could not be released; the threads have ended all the same.
         """
         self._is_open = False
+        ends_at = asyncio.get_running_loop().time() + self._close_timeout_s
         try:
-            async with asyncio.timeout(timeout_s):
-                await self._writes.wait_idle()
-                await self._moves.wait_idle()
-                await self.workers.wait_idle(timeout_s)
+            async with asyncio.timeout_at(ends_at):
+                await self._commits.wait_idle()
+                await self.workers.wait_idle(self._close_timeout_s)
                 if not self.workers.is_closed:
-                    await self.workers.run(self._lock.release)
+                    await self.workers.run("releasing the lock", self._lock.release)
         except TimeoutError:
             log.error("%r: a disk operation is stuck; closing without it", self)  # noqa: TRY400 - no traceback helps
-        await self.workers.close(timeout_s)
+        except asyncio.CancelledError:
+            ends_at = 0.0  # Nobody waits any more, for nothing.
+            raise
+        finally:
+            await self.workers.close(max(0.0, ends_at - asyncio.get_running_loop().time()))
 
     async def accept(self, report: Report, *, priority: int = PRIORITY_DEFAULT) -> Record:
         """Make ``report`` durable and return its record; 1 is the most urgent ``priority``, 10 the least.
@@ -122,22 +141,16 @@ class ReportStore:
             folder=self._folders.pending, name=record.name, data=report.body, needs_room=True,
             on_end=partial(self._accepted, entry),
         )  # fmt: skip
-        try:
-            await self._writes.do(write)
-        except asyncio.CancelledError:
-            self._plan.withdraw(write)
-            raise
+        await self._commits.write_unless_cancelled(write)
         return record
 
     def may_be_kept(self, report_id: str) -> bool:
         """Return whether a record of that report is here, or may yet come: its write cannot be withdrawn any more."""
-        named = (write.name for write in self._writes.under_way() if write.is_being_named)
-        return any(report_id in name for name in named) or self._index.has_id(report_id)
+        return self._commits.is_naming(report_id) or self._index.has_id(report_id)
 
     def is_changing(self, report_id: str) -> bool:
         """Return whether the disk is at a move or a removal of that report, which nobody can call back."""
-        moves = (move.source.name for move in self._moves.under_way())
-        return any(report_id in name for name in moves) or report_id in self._discarding.values()
+        return self._commits.is_moving(report_id) or report_id in self._discarding.values()
 
     def take(self) -> Record | None:
         """Return the oldest of the most urgent records and mark it in flight; none while its id is in flight (H1.9)."""
@@ -150,7 +163,7 @@ class ReportStore:
         Raises ``RecordUnreadableError`` when the record is no report: it has left the queue then, to quarantine with
         the reason (H1.6). Raises ``DiskError`` for a fault that may pass: the record is still in flight, to release.
         """
-        future = self.workers.start(partial(self._reconciliation.read, record))
+        future = self.workers.start(partial(self._reconciliation.read, record), f"reading report {record.report_id}")
         future.add_done_callback(partial(self._read_ended, record))
         body = await asyncio.shield(future)
         if isinstance(body, Judgement):
@@ -178,16 +191,14 @@ class ReportStore:
         if record.sequence not in self._index:
             return 0
         try:
-            history = (await self.history(record)).with_attempt(self._clock.now(), error)
-            await self._save_history(self._folders.pending, record, history)
+            return await self._stories.add_attempt(self._folders.pending, record, error)
         except DiskError as disk_error:
             raise QueueCriticalError(record.report_id, error, str(disk_error)) from disk_error
-        return history.attempts
 
     async def mark_sent(self, record: Record) -> None:
         """Move ``record`` to ``sent/``. Raises ``DiskError``; the record then stays in flight, to be sent again."""
         self._require_open("mark as sent")
-        await self._moves.do(Move(
+        await self._commits.move(Move(
             source=self._folders.pending / record.name,
             target=self._folders.sent / sent_name(record, self._clock.now()),
             remove=self._folders.pending / history_name(record),
@@ -200,14 +211,16 @@ class ReportStore:
         Raises ``QueueCriticalError`` when that cannot be saved; the record then stays in flight (H3.4).
         """
         try:
-            await self._give_up(record, reason)
+            await self._stories.finish(self._folders.pending, self._folders.failed, record, reason)
+            await self._move_to_failed(record, partial(self._moved_to_failed, record))
         except DiskError as error:
             raise QueueCriticalError(record.report_id, reason, str(error)) from error
 
     async def evict_oldest(self, reason: str) -> Record | None:
         """Move the oldest record that is not in flight to ``failed/`` with ``reason`` and return it, if there is one.
 
-        Raises ``DiskError``; the record then waits as before.
+        Raises ``DiskError``; the record then waits as before. Cancelled before the move, it does, too; later, the move
+        goes on. What has moved is counted and told by ``evicted``, whoever still waits for it.
         """
         self._require_open("evict")
         entry = self._index.oldest_evictable()
@@ -216,11 +229,11 @@ class ReportStore:
         record = make_record(*entry)
         self._evicting[record.sequence] = None
         try:
-            await self._give_up(record, reason)
-        finally:
-            del self._evicting[record.sequence]
-            self.release(record)  # It waits as before, unless it has left.
-        self._evicted += 1
+            await self._stories.finish(self._folders.pending, self._folders.failed, record, reason)
+        except BaseException:
+            self._end_eviction(record)
+            raise
+        await self._move_to_failed(record, partial(self._evicted, record, reason))
         return record
 
     async def retry_failed(self, report_id: str) -> int:
@@ -238,7 +251,8 @@ class ReportStore:
         """Delete the failed records of a report for good; return how many. Raises as ``retry_failed``."""
         self._require_open("discard")
         records = await self._find_failed(report_id)
-        removing = self.workers.start(partial(in_folders.remove_records, self._disk, self._folders.failed, records))
+        remove = partial(in_folders.remove_records, self._disk, self._folders.failed, records)
+        removing = self.workers.start(remove, f"discarding report {report_id}")
         self._discarding[removing] = report_id
         removing.add_done_callback(self._discarding.pop)
         removed = await asyncio.shield(removing)
@@ -248,15 +262,15 @@ class ReportStore:
 
     async def prune_sent(self, older_than: datetime) -> int:
         """Delete from ``sent/`` what was sent before ``older_than``; return how many; touch nothing else (H1.11)."""
-        return await self.workers.run(in_folders.prune, self._disk, self._folders.sent, older_than)
+        return await self.workers.run("pruning sent/", in_folders.prune, self._disk, self._folders.sent, older_than)
 
     async def list_records(self, folder: FolderName = "pending") -> list[Record]:
         """Return the records in a folder in the order of their arrival."""
-        return await self.workers.run(in_folders.list_records, self._disk, self.folder / folder)
+        return await self.workers.run(f"listing {folder}/", in_folders.list_records, self._disk, self.folder / folder)
 
     async def history(self, record: Record, folder: FolderName = "pending") -> History:
         """Return the story of a record's failed attempts. Raises ``DiskError`` when the disk does not tell it now."""
-        return await self.workers.run(read_history, self._disk, self.folder / folder / history_name(record))
+        return await self._stories.read(self.folder / folder, record)
 
     async def scan(self) -> Recovery:
         """Compare ``pending/`` with what is known: adopt what was dropped in, forget what was taken away, by hand.
@@ -275,14 +289,7 @@ class ReportStore:
 
     async def wait_for_room(self, size_bytes: int = 0) -> None:
         """Return as soon as a report of that size would be accepted; another producer may still be faster."""
-        room = asyncio.Event()
-        unsubscribe = self.changed.subscribe(room.set)
-        try:
-            while self.can_accept(size_bytes) is not None:
-                room.clear()
-                await room.wait()
-        finally:
-            unsubscribe()
+        await self.changed.until(lambda: self.can_accept(size_bytes) is None)
 
     @property
     def counts(self) -> StoreCounts:
@@ -291,7 +298,7 @@ class ReportStore:
         return StoreCounts(
             pending=len(self._index), in_flight=self._index.in_flight, failed=found.failed,
             quarantined=found.quarantined, pending_bytes=self._index.size_bytes, highest=self._places.highest,
-            refused=self._places.refused, evicted=self._evicted, skipped=len(found.skipped),
+            refused=self._places.refused, evicted=self._evictions, skipped=len(found.skipped),
         )  # fmt: skip
 
     def limit(self, limits: StoreLimits) -> None:
@@ -305,7 +312,8 @@ class ReportStore:
 
     async def _ask_free_bytes(self) -> None:
         if self._places.limits.min_free_disk_bytes:
-            self._places.note_free_disk_bytes(await self.workers.run(self._disk.free_bytes, self._folders.pending))
+            ask = partial(self._disk.free_bytes, self._folders.pending)
+            self._places.note_free_disk_bytes(await self.workers.run("asking for free disk space", ask))
 
     def _next_place(self) -> int:
         return self._reconciliation.sequence.next(self._clock.now())
@@ -335,23 +343,27 @@ class ReportStore:
             self._reconciliation.failed += 1
         self._left(record, move)
 
-    async def _save_history(self, folder: Path, record: Record, history: History) -> None:
-        self._require_open("save a history")
-        name = history_name(record)
-        await self._writes.do(Write(folder=folder, name=name, data=history.encoded(), replace=True))
+    def _evicted(self, record: Record, reason: str, move: Move) -> None:
+        self._moved_to_failed(record, move)
+        self._end_eviction(record)
+        if move.error is None and not move.was_gone:
+            self._evictions += 1
+            log.error("report %s is in failed/, to be retried or discarded by hand: %s", record.report_id, reason)
+            self.evicted.emit(record.report_id, reason)
 
-    async def _give_up(self, record: Record, reason: str) -> None:
-        """Save the whole story in ``failed/`` first, then move the record to it: it never stands there without one."""
-        history = (await self.history(record)).with_failure(self._clock.now(), reason)
-        await self._save_history(self._folders.failed, record, history)
-        await self._moves.do(Move(
+    def _end_eviction(self, record: Record) -> None:
+        del self._evicting[record.sequence]
+        self.release(record)  # It waits as before, unless it has left.
+
+    async def _move_to_failed(self, record: Record, on_end: Callable[[Move], None]) -> None:
+        await self._commits.move(Move(
             source=self._folders.pending / record.name, target=self._folders.failed / record.name,
-            remove=self._folders.pending / history_name(record), must_be_durable=True,
-            on_end=partial(self._moved_to_failed, record),
+            remove=self._folders.pending / history_name(record), must_be_durable=True, on_end=on_end,
         ))  # fmt: skip
 
     async def _find_failed(self, report_id: str) -> list[Record]:
-        found = await self.workers.run(in_folders.find_records, self._disk, self._folders.failed, report_id)
+        find = partial(in_folders.find_records, self._disk, self._folders.failed, report_id)
+        found = await self.workers.run("looking into failed/", find)
         if not found:
             raise ReportNotFoundError(report_id, "failed")
         return found
@@ -368,11 +380,11 @@ class ReportStore:
         )  # fmt: skip
         try:
             history = (await self.history(failed, "failed")).with_retry(self._clock.now())
-            await self._save_history(self._folders.pending, record, history)
+            await self._stories.save(self._folders.pending, record, history)
         except BaseException:
             self._places.free(entry.sequence)
             raise
-        await self._moves.do(move)
+        await self._commits.move(move)
 
     def _retried(self, entry: IndexEntry, move: Move) -> None:
         if move.error is None and not move.was_gone:

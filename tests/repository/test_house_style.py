@@ -20,7 +20,7 @@ LAYERS = {
         {"errors", "answers"},
         {"report", "ports", "events"},
         {"config", "retry", "health"},
-        {"disk"},
+        {"disk", "workers"},
         {"store", "config_file", "scope", "supervisor", "shutdown", "wats_client", "ipc", "health_server", "logs"},
         {"upstream_folders"},
         {"metrics", "converters"},

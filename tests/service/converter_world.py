@@ -35,7 +35,7 @@ class InlineThreads:
     def __init__(self, _name: str = "", _count: int = 0) -> None:
         self.is_closed = False
 
-    def start(self, job: Callable[[], T], /) -> asyncio.Future[T]:
+    def start(self, job: Callable[[], T], _doing: str, /) -> asyncio.Future[T]:
         """Do the job and return its ended future."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         try:

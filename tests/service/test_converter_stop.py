@@ -17,7 +17,7 @@ from pywats_reliability.converters import ConverterContext, ConverterResult, Con
 from pywats_reliability.disk import Disk
 from pywats_reliability.errors import ConversionTimeoutError, ServiceStoppingError
 from pywats_reliability.report import Report
-from pywats_reliability.store.workers import Workers
+from pywats_reliability.workers import Workers
 from tests.service.converter_world import MemoryQueue, ScriptedRunner, World, make_config, taking
 from tests.service.virtual_clock import in_virtual_time, now
 

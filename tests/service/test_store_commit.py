@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from pywats_reliability.errors import ServiceStoppingError
 from pywats_reliability.store.commit import BATCH_MAX, Entry, GroupCommit, Job
-from pywats_reliability.store.workers import Workers
+from pywats_reliability.workers import Workers
 
 pytestmark = pytest.mark.asyncio
 
@@ -150,16 +150,16 @@ async def test_a_job_that_breaks_fails_its_batch_and_not_the_next(
 
 
 async def test_closed_workers_refuse_and_leave_no_thread(workers: Workers) -> None:
-    await workers.run(threading.get_ident)
+    await workers.run("a look", threading.get_ident)
     assert await workers.close()
     with pytest.raises(ServiceStoppingError):
-        workers.start(threading.get_ident)
+        workers.start(threading.get_ident, "a look")
     assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("test-workers")]
 
 
 async def test_closing_waits_for_a_job_whose_caller_was_cancelled(workers: Workers, plan: Plan) -> None:
     plan.gate.clear()
-    waiter = asyncio.ensure_future(workers.run(plan.job))  # noqa: TID251 - a task to cancel
+    waiter = asyncio.ensure_future(workers.run("waiting for a gate", plan.job))  # noqa: TID251 - a task to cancel
     await asyncio.sleep(0)
     waiter.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -172,7 +172,7 @@ async def test_a_job_that_never_ends_does_not_hold_the_close(
     workers: Workers, plan: Plan, caplog: pytest.LogCaptureFixture
 ) -> None:
     plan.gate.clear()
-    workers.start(plan.job)
+    workers.start(plan.job, "waiting for a gate")
     assert not await workers.close(timeout_s=0.01)
     plan.gate.set()
-    assert "found 1 running" in caplog.text
+    assert "thread of test-workers: waiting for a gate, for 0.0 s" in caplog.text

@@ -286,6 +286,57 @@ async def test_a_record_that_is_being_evicted_cannot_be_taken(
         assert (evicting.result(), store.counts.pending) == (record, 0)
 
 
+@pytest.mark.proves("H5.3")
+async def test_an_eviction_whose_caller_is_cut_off_is_counted_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    moving, go_on = threading.Event(), threading.Event()
+    rename = os.rename  # noqa: TID251 - the call is held up, not made
+
+    def held(source: str, target: str) -> None:
+        if str(target).endswith(record.name) and "failed" in str(target):
+            moving.set()
+            assert go_on.wait(5), "the test lets it go on"
+        rename(source, target)
+
+    async with opened(tmp_path) as store:
+        told: list[tuple[str, str]] = []
+        store.evicted.subscribe(lambda *words: told.append(words))
+        record = await store.accept(make_report())
+        monkeypatch.setattr(os, "rename", held)
+        evicting = asyncio.ensure_future(store.evict_oldest("no room"))  # noqa: TID251 - a task to cancel
+        await asyncio.to_thread(moving.wait, 5)
+        evicting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await evicting
+        assert store.take() is None  # It is moving still: an upload would find nothing to read.
+        go_on.set()
+        await store.changed.until(lambda: store.counts.evicted == 1)
+        assert (told, store.counts.failed, store.counts.pending) == ([(record.report_id, "no room")], 1, 0)
+        assert f"report {record.report_id} is in failed/" in caplog.text
+
+
+@pytest.mark.proves("H5.3")
+async def test_an_eviction_that_is_cut_off_before_the_move_leaves_the_record_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path) as store:
+        record = await store.accept(make_report())
+        reached = asyncio.Event()
+
+        async def never(*_: object) -> None:
+            reached.set()
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(store._stories, "finish", never)
+        evicting = asyncio.ensure_future(store.evict_oldest("no room"))  # noqa: TID251 - a task to cancel
+        await reached.wait()
+        evicting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await evicting
+        assert (store.counts.evicted, store.counts.failed, store.take()) == (0, 0, record)
+
+
 async def test_an_eviction_that_fails_leaves_the_record_waiting(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         record = await store.accept(make_report())

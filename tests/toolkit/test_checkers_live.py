@@ -42,16 +42,21 @@ def offered_during_a_stop(code: str, *, kept: bool = False, asked: str = "servic
     return tell
 
 
-def stopped(took_s: float, outcome: str, *, delivered: int = 1, said: str = "task upload is left behind") -> Story:
+def stopped(
+    took_s: float, outcome: str, *, delivered: int = 1, left: str = "upload r-1", work: str = "upload"
+) -> Story:
+    said = f"shutdown {outcome} after {took_s} s: 1 reports still pending; left behind: {left}"
+
     def tell(pen: Pen) -> None:
-        pen.accepted("a")
+        pen.accepted("r-1")
         pen.history.observe("settings", **LIMITS)
+        pen.history.observe("unending", work=work, is_at_a_report=True)
         operation = pen.history.invoke("stop", signals=1)
         pen.now_s += took_s
         operation.ok(outcome=outcome)
         pen.history.observe("remains", ended=True, processes=[], files=[], said=said)
-        pen.look(("pending", "a", 1))
-        pen.look(("sent", "a"), delivered={"a": (2, delivered)})
+        pen.look(("pending", "r-1", 1))
+        pen.look(("sent", "r-1"), delivered={"r-1": (2, delivered)})
 
     return tell
 
@@ -236,7 +241,11 @@ CASES: list[tuple[Checker, Story, Verdict]] = [
     (c1_endings.what_does_not_end_is_named, stopped(4, "forced"), HELD),
     (c1_endings.what_does_not_end_is_named, stopped(40, "forced"), BROKEN),
     (c1_endings.what_does_not_end_is_named, stopped(4, "clean"), BROKEN),
-    (c1_endings.what_does_not_end_is_named, stopped(4, "forced", said="bye"), BROKEN),
+    (c1_endings.what_does_not_end_is_named, stopped(4, "forced", left=""), BROKEN),
+    (c1_endings.what_does_not_end_is_named, stopped(4, "forced", left="upload b"), BROKEN),
+    (c1_endings.what_does_not_end_is_named, stopped(4, "forced", work="thread"), BROKEN),
+    (c1_endings.what_does_not_end_is_named, stopped(4, "forced", work="thread", left="thread: moving r-1"), HELD),
+    (c1_endings.what_does_not_end_is_named, stopped(4, "forced", work="thread", left="thread of the store"), BROKEN),
     (c1_endings.nothing_of_it_is_left, remains(PENDING), HELD),
     (c1_endings.nothing_of_it_is_left, remains("stopped"), BROKEN),
     (c1_endings.nothing_of_it_is_left, remains(PENDING, files=("service.sock",)), BROKEN),
