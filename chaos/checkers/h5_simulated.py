@@ -52,6 +52,17 @@ def the_oldest_goes_to_failed(history: History) -> Finding:
     return judged("the oldest, with the reason, none deleted", wrong, of=len(looks))
 
 
+def what_was_given_up_is_named(history: History) -> Finding:
+    """H5.3: also when the submit that needed the room was cut off, the report that made it is named and in failed/."""
+    looks = [look.value for look in history.observed("given_up")]
+    wrong = [f"report {i[:8]} was given up and not named" for v in looks for i in v["evicted"] if i not in v["named"]]
+    there = delivered(history.last("deliveries").value) if looks else {}
+    wrong += [f"report {i[:8]} was given up and sent" for look in looks for i in look["evicted"] if i in there]
+    gone = set(accepted(history)) - _everywhere(history) if looks else set()
+    wrong += [f"report {report_id[:8]} is nowhere" for report_id in gone]
+    return judged("named, and in failed/", wrong, of=sum(len(look["evicted"]) for look in looks))
+
+
 def intake_is_paused_while_full(history: History) -> Finding:
     """H5.3: `pause` says so exactly while the queue is full, each time."""
     looks = [look.value for look in history.observed("intake")]
@@ -102,7 +113,7 @@ def _everywhere(history: History) -> set[str]:
 CHECKERS: Mapping[str, tuple[Checker, ...]] = {
     "H5.1": (never_more_than_the_limit,),
     "H5.2": (refusals_name_the_limit,),
-    "H5.3": (the_oldest_goes_to_failed, intake_is_paused_while_full),
+    "H5.3": (the_oldest_goes_to_failed, what_was_given_up_is_named, intake_is_paused_while_full),
     "H5.5": (limits_hold_to_the_byte,),
     "H5.6": (the_figures_are_true,),
 }

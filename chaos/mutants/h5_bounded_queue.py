@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from typing import Any
 
@@ -17,6 +18,7 @@ STORE = "pywats_reliability.store"
 REFUSAL = f"{STORE}.limits:Places.refusal"
 ACCEPT = f"{STORE}.report_store:ReportStore.accept"
 EVICT = f"{STORE}.report_store:ReportStore.evict_oldest"
+log = logging.getLogger("pywats_reliability.mutant")
 
 
 @mutant("H5.1", subtle="only when producers race for the last place")
@@ -77,7 +79,7 @@ def keeps_a_copy_of_what_it_refuses(service: Replacements) -> None:
             return await original(self, report, **more)
         except QueueFullError:
             record = make_record(*IndexEntry(self._next_place(), report.id, 5, len(report.body)))
-            await self._writes.do(Write(folder=self._folders.failed, name=record.name, data=report.body))
+            await self._commits.write(Write(folder=self._folders.failed, name=record.name, data=report.body))
             raise
 
     service.wrap(ACCEPT, accept)
@@ -123,6 +125,25 @@ def deletes_what_it_gives_up(service: Replacements) -> None:
         return record
 
     service.wrap(EVICT, evict)
+
+
+@mutant("H5.3", subtle="only when the submit that makes room is cut off")
+def tells_only_whom_it_made_room_for(service: Replacements) -> None:
+    """Counts and logs an eviction when it goes on with the report that needed the room."""
+
+    async def evict(original: Any, self: Any, reason: str) -> Any:
+        record = await original(self, reason)
+        if record is not None:
+            self._evictions += 1
+            log.error("report %s is in failed/: %s", record.report_id, reason)
+        return record
+
+    def evicted(self: Any, record: Any, _: str, move: Any) -> None:
+        self._moved_to_failed(record, move)
+        self._end_eviction(record)
+
+    service.wrap(EVICT, evict)
+    service.replace(f"{STORE}.report_store:ReportStore._evicted", evicted)
 
 
 @mutant("H5.3", subtle="only once there is room again")
@@ -231,7 +252,7 @@ def counts_evictions_as_failures(service: Replacements) -> None:
 
     async def evict(original: Any, self: Any, reason: str) -> Any:
         record = await original(self, reason)
-        self._evicted = 0
+        self._evictions = 0
         return record
 
     service.wrap(EVICT, evict)

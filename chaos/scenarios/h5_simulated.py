@@ -12,6 +12,7 @@ from chaos.sim.world import SimWorld
 EARLIER_LIMIT = 50
 QUIET_S = 65.0
 PATIENCE_S, SYNCED_S = 8000.0, 60.0
+REQUEST_S = 60.0
 PLENTY_BYTES = 1 << 30
 KILL_PLACES = (
     "before_the_write",
@@ -105,6 +106,38 @@ async def the_oldest_makes_room(world: SimWorld) -> None:
     world.history.observe("evicted", order=order, evicted=evicted, reasons=reasons, limit=limit, over=over)
     expected = {"highest": limit, "refused": over, "evicted": over, "queued_files": limit}
     world.history.observe("figures", said=status["pending_queue"], expected={**expected, "refused": None})
+    await world.server.come_up()
+    await _drained(world)
+
+
+@scenario(
+    proves=["H5.3", "H5.6"],
+    faults=["failpoint.sleep"],
+    marks=["cut off while it made room"],
+    worlds=SIMULATED,
+)
+async def a_submit_is_cut_off_while_it_makes_room(world: SimWorld) -> None:
+    """The disk is slow to move the oldest away, until the submit is cut off: what was given up is counted and named."""
+    limit, slow_s = world.draw.count(2, 5), world.draw.one_of([1.0, world.draw.seconds(61, 200)])
+    await world.server.go_down()
+    service = await world.start(
+        failpoints={"before_the_move": f"1*sleep({slow_s})"},
+        max_queue_size=limit,
+        queue_full_action="oldest_first",
+        max_concurrent_uploads=1,
+    )
+    for body in world.sample_reports(limit):
+        await service.submit(body)
+    await _offer(world, world.sample_reports(1)[0])
+    if slow_s > REQUEST_S:
+        world.mark("cut off while it made room")
+    await asyncio.sleep(slow_s)
+    evicted = [report.report_id for report in await world.kept("failed")]
+    said = [record.text for record in world.stage.log.records]
+    named = [report_id for report_id in evicted if any("evicted" in text and report_id in text for text in said)]
+    world.history.observe("given_up", evicted=evicted, named=named)
+    figures = (await service.status())["pending_queue"]
+    world.history.observe("figures", said=figures, expected={"evicted": len(evicted), "highest": limit})
     await world.server.come_up()
     await _drained(world)
 

@@ -98,6 +98,15 @@ def evicted(*given_up: str, reason: str = "evicted to make room", gone: bool = F
     return tell
 
 
+def given_up(*named: str, sent: bool = False) -> Story:
+    def tell(pen: Pen) -> None:
+        pen.accepted("a")
+        pen.history.observe("given_up", evicted=["a"], named=list(named))
+        pen.look(("failed", "a"), delivered={"a": (1, 1)} if sent else {})
+
+    return tell
+
+
 def held(found: int, said: int) -> Story:
     return looks("held", {"found": found, "said": said, "limit": 3, "at_start": 2})
 
@@ -170,6 +179,9 @@ CASES: list[tuple[Checker, Story, Verdict]] = [
     (h5_simulated.refusals_name_the_limit, racing("report_invalid"), BROKEN),
     (h5_simulated.refusals_name_the_limit, racing(error="limit 4"), BROKEN),
     (h5_simulated.refusals_name_the_limit, racing(kept=True), BROKEN),
+    (h5_simulated.what_was_given_up_is_named, given_up("a"), HELD),
+    (h5_simulated.what_was_given_up_is_named, given_up(), BROKEN),
+    (h5_simulated.what_was_given_up_is_named, given_up("a", sent=True), BROKEN),
     (h5_simulated.the_oldest_goes_to_failed, evicted("a"), HELD),
     (h5_simulated.the_oldest_goes_to_failed, evicted("c"), BROKEN),
     (h5_simulated.the_oldest_goes_to_failed, evicted("a", "b"), BROKEN),
