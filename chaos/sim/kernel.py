@@ -183,6 +183,13 @@ class SimKernel(Scheduler):
         if process.is_alive and not process.loop.is_closed():
             process.loop.call_soon(callback, *arguments, context=Context())
 
+    def deliver_ready(self, process: Any, callback: Callable[..., None], *arguments: Any) -> None:
+        """Deliver that a socket is ready; see ``ports.Kernel``."""
+        if process.is_alive and process.loop.timers_fired_ns == self.now_ns:
+            self.deliver(process, self.deliver, process, callback, *arguments)
+        else:
+            self.deliver(process, callback, *arguments)
+
     # Inside a call of a process.
 
     def pause_point(self, what: str) -> None:

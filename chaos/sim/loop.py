@@ -41,6 +41,7 @@ class SimLoop(LoopExecutor, LoopNetwork, LoopSignals, asyncio.AbstractEventLoop)
         self.held: list[Any] = []
         self.is_held = True
         self.failure: BaseException | None = None
+        self.timers_fired_ns = -1  # When a timer of this loop was last due.
         self.asyncgens: WeakSet[Any] = WeakSet()
         self.next_number = self.kernel.next_number
         self._add_turn, self._add_callback = self.kernel.add_turn, self.kernel.add_callback

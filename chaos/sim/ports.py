@@ -88,6 +88,14 @@ class Kernel(Protocol):
         """Run ``callback`` in the loop of ``process`` on its next turn, in order; dropped if it is dead by then."""
         ...
 
+    def deliver_ready(self, process: Process, callback: Callable[..., None], *arguments: Any) -> None:
+        """Deliver that a socket is ready: after what the timers of this very instant ask for, if they are due already.
+
+        asyncio looks at its sockets, then at its timers: a timer that comes first has its callbacks run before it looks
+        at the sockets again.
+        """
+        ...
+
     def pause_point(self, what: str) -> None:
         """Let others run here: called by code of a process inside a synchronous call, such as one to the disk.
 

@@ -144,6 +144,8 @@ class Scheduler:
             handle = heapq.heappop(timers)[2]
             if not handle._cancelled:  # noqa: SLF001 - our own class
                 self.add_callback(handle)
+                if (loop := handle._loop) is not None:  # noqa: SLF001 - as above
+                    loop.timers_fired_ns = now
 
     def _advance(self) -> bool:
         """Let time pass to the next timer; false when there is none before the end."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -139,3 +141,33 @@ def test_every_step_can_be_cancelled_in_turn() -> None:
 def test_a_process_killed_at_a_step_does_not_take_it() -> None:
     kernel = steps_of(lambda step: step.process.kill() if step.process else None, 3)
     assert (kernel.processes[0].exit_code, kernel.step) == (-9, 3)
+
+
+async def an_accept_that_ends_as_somebody_comes() -> int:
+    """A timer and a connection at one instant: the future that the timer cancels is never given the connection."""
+    loop, accepted = asyncio.get_running_loop(), 0
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("/sim/socket")
+        listening.listen()
+        listening.setblocking(False)
+
+        async def comes() -> None:
+            for _ in range(20):
+                await asyncio.sleep(10)
+                _, writer = await asyncio.open_unix_connection("/sim/socket")
+                writer.close()
+
+        async with asyncio.TaskGroup() as group:
+            coming = group.create_task(comes())
+            while not coming.done():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(10):
+                        (await loop.sock_accept(listening))[0].close()
+                        accepted += 1
+    return accepted
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_no_socket_is_served_between_a_timer_and_what_the_timer_asks_for(policy: str) -> None:
+    counts = {ran.result for ran in simulate(an_accept_that_ends_as_somebody_comes, seeds=20, policy=policy)}
+    assert max(counts) >= 10

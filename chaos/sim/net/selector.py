@@ -65,7 +65,7 @@ class ReadinessSelector(selectors.BaseSelector):
         key = self._keys.get(number)
         if key is not None and number not in self._due and self._ready(key):
             self._due[number] = None
-            self._table.network.kernel.deliver(self._table.process, self._turn, number)
+            self._table.network.kernel.deliver_ready(self._table.process, self._turn, number)
 
     def _ready(self, key: selectors.SelectorKey) -> int:
         found = self._table.sockets[key.fd]
