@@ -13,6 +13,7 @@ All methods block: call them in a worker thread.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -172,13 +173,22 @@ class Disk:
         return True
 
     def make_folder(self, path: Path) -> None:
-        """Make ``path`` and its parents, for their owner only, and make those names durable."""
+        """Make ``path`` and its parents, for their owner only, and make those names durable.
+
+        Where that fails they are not there: the next call would take a folder that it finds for a durable one.
+        """
         missing = [folder for folder in (path, *path.parents) if not folder.exists()]
         with _telling("make folder", path):
             for folder in reversed(missing):
                 folder.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
-        for folder in reversed(missing):
-            self.sync_folder(folder.parent)
+        try:
+            for folder in reversed(missing):
+                self.sync_folder(folder.parent)
+        except DiskError:
+            for folder in missing:
+                with contextlib.suppress(OSError):  # Somebody has put something into it: it stays.
+                    folder.rmdir()
+            raise
 
     def read(self, path: Path | str, *, bytes_max: int | None = None) -> bytes:
         """Return the contents of the regular file ``path``, never following a link, never blocking.

@@ -110,9 +110,9 @@ class Hunt:
 
     async def _hunt(self, mutant: Mutant) -> Caught:
         stories = _stories_of(mutant, WorldKind.SIMULATION)
-        explored = [] if stories else _stories_of(mutant, WorldKind.CRASH)
         chases = [await self._chase(mutant, stories, number) for number in range(self._repeat)] if stories else []
-        if explored:
+        explored = [] if any(chase.is_hit for chase in chases) else _stories_of(mutant, WorldKind.CRASH)
+        if explored:  # What no schedule shows, the loss of power may.
             chases = [await self._explored(mutant, explored)]
         hits = [chase for chase in chases if chase.is_hit]
         others = sorted({other for chase in chases for other in chase.others})

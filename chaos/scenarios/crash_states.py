@@ -59,3 +59,18 @@ quarantine = explored("quarantine", ("C1.6", "H5.4"), "The power is lost while a
 save_settings = explored(
     "save_settings", ("C1.10",), "The power is lost, or a call of the disk fails, while the configuration is saved."
 )
+convert_one = explored(
+    "convert_one",
+    ("C1.9",),
+    "The power is lost, or a call fails, while a dropped log becomes a report and is put away.",
+)
+import_service_queue = explored(
+    "import_service_queue",
+    ("H1.1", "H1.5", "H1.15"),
+    "The power is lost, or a call fails, while the flat queue of the public client's service is imported.",
+)
+import_gui_queue = explored(
+    "import_gui_queue",
+    ("H1.1", "H1.5", "H1.15"),
+    "The power is lost while the queue of the public client's GUI, with its envelopes, is imported.",
+)

@@ -13,7 +13,17 @@ from chaos.crash.story import FOLDER, CrashStory, End, Outside, Wrong
 from chaos.errors import UsageError
 from chaos.sim.disk import syncfs
 from chaos.storage import MODELS, Contents
-from chaos.subjects.reference_crash_reports import KEEPING, Reports, abstracted, names_in, records_in, report_of
+from chaos.subjects.reference_crash_reports import (
+    DATA,
+    FOLDERS,
+    KEEPING,
+    Reports,
+    abstracted,
+    names_in,
+    records_in,
+    report_of,
+)
+from chaos.subjects.reference_crash_sources import STORIES as OF_SOURCES
 from pywats_reliability.config import ClientConfig
 from pywats_reliability.config.document import encoded
 from pywats_reliability.config_file import load_config, save_config
@@ -24,11 +34,9 @@ from pywats_reliability.report import Report
 from pywats_reliability.store import ReportStore, StoreLimits
 from pywats_reliability.store.names import Record
 
-DATA = Path(FOLDER) / "data"
 CONFIG = Path(FOLDER) / "config.json"
 ATTEMPTS = 2
 OLD, NEW = ClientConfig(station_name="OLD"), ClientConfig(station_name="NEW")
-FOLDERS: Contents = dict.fromkeys(("data", "data/failed", "data/pending", "data/quarantine", "data/sent"))
 Work = Callable[[ReportStore, Outside, Reports], Awaitable[Wrong | None]]
 
 
@@ -324,6 +332,7 @@ STORIES = {
             start={"config.json": encoded(OLD.to_dict())},
             is_disturbed=True,
         ),
+        *OF_SOURCES,
     )
 }
 

@@ -6,11 +6,15 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from chaos.crash.story import FOLDER
 from chaos.storage import Contents
 from pywats_reliability.report import Report, parse_report
 
+DATA = Path(FOLDER) / "data"
+FOLDERS: Contents = dict.fromkeys(("data", "data/failed", "data/pending", "data/quarantine", "data/sent"))
 KEEPING = ("pending", "sent", "failed")
 LOCKS = re.compile(r"data/\.?\.lock.*")
 STAMPED = re.compile(r"\d{8}T\d{6}\.\d{6}Z_")

@@ -77,11 +77,12 @@ def import_folder(
     if dry_run:
         errand.look_at_all(found, _known(disk, data))
     else:
-        asyncio.run(_take_all(errand, data, config_at(config_path), found))
+        asyncio.run(take_all(errand, data, config_at(config_path), found))
     return errand.said(found, verb="would be queued" if dry_run else "queued")
 
 
-async def _take_all(errand: Import, data: Path, config: ClientConfig, found: Survey) -> None:
+async def take_all(errand: Import, data: Path, config: ClientConfig, found: Survey) -> None:
+    """Let ``errand`` take every file that was found into the store in ``data``. Raises ``ReliabilityError``."""
     store = ReportStore(data, disk=errand.disk, clock=SystemClock(), limits=store_limits(config))
     await store.open()
     try:

@@ -9,7 +9,7 @@ import pytest
 from chaos.crash.explorer import Bounds, Explorer
 from chaos.crash.found import counterexample
 from chaos.explore.crash_player import explore_story, result_of
-from chaos.mutants import all_mutants, disk_order, find_mutant, planted
+from chaos.mutants import all_mutants, disk_order, files_to_reports, find_mutant, planted
 from chaos.mutants.mutant import Mutant
 from chaos.plan import Run, find_scenario
 from chaos.protocols import WorldKind
@@ -20,12 +20,31 @@ from chaos.subjects import find_crash_story
 from chaos.subjects.reference_crash import STORIES
 from chaos.verdict import Verdict
 
-MISTAKES = [thing for thing in vars(disk_order).values() if isinstance(thing, Mutant)]
+QUICK = [name for name in STORIES if name not in ("accept_four_with_syncfs", "retry_and_fail", "evict")]
+MODULES = (disk_order, files_to_reports)
+MISTAKES = [thing for module in MODULES for thing in vars(module).values() if isinstance(thing, Mutant)]
 FOUND_BY = {"settings_saved_in_place": "save_settings", "deleted_before_the_answer": "send_one"}
 FOUND_BY |= {"attempts_written_in_place": "retry_and_fail"}
+FOUND_BY |= {
+    mistake.name.partition("/")[2]: "convert_one" if mistake.property_id == "C1.9" else "import_service_queue"
+    for mistake in vars(files_to_reports).values()
+    if isinstance(mistake, Mutant)
+}
 
 
-@pytest.mark.parametrize("story", ["first_start", "accept_two", "accept_twins", "send_one", "save_settings"])
+@pytest.mark.parametrize(
+    "story",
+    [
+        "first_start",
+        "accept_two",
+        "accept_twins",
+        "send_one",
+        "save_settings",
+        "convert_one",
+        "import_service_queue",
+        "import_gui_queue",
+    ],
+)
 @pytest.mark.parametrize("model", [POSIX, XFS], ids=str)
 def test_the_honest_service_holds(story: str, model: object) -> None:
     told = find_crash_story("reference", story)

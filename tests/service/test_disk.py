@@ -167,3 +167,13 @@ def test_an_error_names_action_path_and_cause(disk: Disk, tmp_path: Path) -> Non
 
 def test_the_free_space_is_known(disk: Disk, tmp_path: Path) -> None:
     assert disk.free_bytes(tmp_path) > 0
+
+
+def test_a_folder_whose_name_could_not_be_made_durable_is_not_there(disk: Disk, tmp_path: Path) -> None:
+    """Else the next call would find it, sync nothing, and a power loss take it away with all that it holds."""
+    with failing("fsync"), pytest.raises(DiskError):
+        disk.make_folder(tmp_path / "a" / "b")
+    assert names(tmp_path) == []
+    with recorded("fsync") as calls:
+        disk.make_folder(tmp_path / "a" / "b")
+    assert calls.order() == ["fsync", "fsync"]
