@@ -4,8 +4,8 @@
   is run once, to its end, and judged there. Every crash state of that run's log is a node in turn, so that crashes
   during recovery are covered like all others, to any depth: the exploration ends when no new node appears (closure).
 * Nodes are the same when their folders are the same after the story's abstraction, and the outside has seen the same.
-* Disturbed runs (an error, or a cancellation, at each change of the disk) start from the story's beginning; what they
-  may leave is explored as well.
+* Disturbed runs (an error, a cancellation or, with a process beside it, a SIGKILL at each change of the disk) start
+  from the story's beginning; what they may leave is explored as well.
 * Nothing is ever called proven when a bound was hit: see ``Explored.bounds_hit``.
 """
 
@@ -134,11 +134,11 @@ class Explorer:
     def _beginnings(self, machine: Machine) -> Iterator[Node]:
         first = Node(self._story.start, frozenset())
         yield first
-        if self._bounds.is_disturbed:
-            changes = machine.run(first.contents, first.seen).changes
-            for what in DISTURBANCES:
-                for number in range(1, changes + 1):
-                    yield Node(first.contents, first.seen, disturbance=Disturbance(number, what))
+        kinds = (*(DISTURBANCES if self._bounds.is_disturbed else ()), *(("kill",) if self._story.beside else ()))
+        changes = machine.run(first.contents, first.seen).changes if kinds else 0
+        for what in kinds:
+            for number in range(1, changes + 1):
+                yield Node(first.contents, first.seen, disturbance=Disturbance(number, what))
 
     def _visit(self, machine: Machine, node: Node, found: Explored) -> Iterator[Node]:
         """Run from a node, judge the end, and yield the new nodes that its crashes may leave."""

@@ -1,8 +1,10 @@
 """Runs a program on a folder with given contents, again and again, in one simulated world: quick enough for thousands.
 
-* Every run begins at the same instant of the wall clock, on a freshly mounted folder, as the only process there is, and
-  with the harmless decisions throughout, so that a run depends on its folder and on nothing else.
-* A disturbance, if there is one, meets one call of the disk: an error, or the cancellation of the program's tasks.
+* Every run begins at the same instant of the wall clock, on a freshly mounted folder, as the only process there is (but
+  for one that the story may have beside it), and with the harmless decisions throughout, so that a run depends on its
+  folder and on nothing else.
+* A disturbance, if there is one, meets one call of the disk: an error, the cancellation of the program's tasks, or
+  a SIGKILL of the first process.
 * What was run once is remembered: the persistence models lead to the same folders, and only what may be lost differs.
 """
 
@@ -38,7 +40,7 @@ REMEMBERED_MAX = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Disturbance:
-    """What meets the ``number``-th call of the disk that changes something (the first is 1): ``EIO`` or ``cancel``."""
+    """What meets the ``number``-th call of the disk that changes something: ``EIO``, ``cancel`` or ``kill``."""
 
     number: int
     what: str
@@ -96,46 +98,50 @@ class Machine:
         hear = _Disturber(disturbance, outside, changes, kernel)
         self._disk.on_call.append(hear)
         process = kernel.new_process("program", program)
+        beside = [kernel.new_process("beside", self._story.beside(outside))] if self._story.beside else []
+        outside.lives = lambda number: any(one.number == number and one.is_alive for one in (process, *beside))
         hear.process = process
         rule = None
         if disturbance.what == "EIO":
             rule = self._disk.fault(fail(errno.EIO), calls=CHANGES, numbers=(disturbance.number,))
         try:
-            process.start()
-            stuck = self._driven(kernel, process)
+            stuck = self._driven(kernel, [process, *beside])
         finally:
             self._disk.on_call.remove(hear)
             if rule is not None:
                 rule.remove()
         end = End(self._volume.contents(), process.result, outside)
-        return Ran(start, list(self._volume.log), end, self._judged(process, end, stuck), changes[0])
+        return Ran(start, list(self._volume.log), end, self._judged([process, *beside], end, stuck), changes[0])
 
-    def _judged(self, process: SimProcess, end: End, stuck: str) -> dict[str, str]:
+    def _judged(self, processes: Sequence[SimProcess], end: End, stuck: str) -> dict[str, str]:
         main = self._story.proves[0]
         if stuck:
             return {main: stuck}
-        if process.error is not None:
-            return {main: f"the program ended by {type(process.error).__name__}: {process.error}"}
+        for process in processes:
+            if process.error is not None:
+                return {main: f"the program ended by {type(process.error).__name__}: {process.error}"}
         if self._escapes.found:
             raise self._escapes.found[0]
-        return dict(self._story.wrong(end))
+        return {**end.outside.complaints, **self._story.wrong(end)}
 
-    def _driven(self, kernel: SimKernel, process: SimProcess) -> str:
-        """Let the process live to its end, its log unheard; return what kept it from it."""
+    def _driven(self, kernel: SimKernel, processes: Sequence[SimProcess]) -> str:
+        """Let the processes live to their end, their log unheard; return what kept them from it."""
         disabled = logging.root.manager.disable
         logging.disable(logging.CRITICAL)
         try:
-            kernel.run(until_ns=kernel.now_ns + RUN_LIMIT_NS, stop_when=lambda: not process.is_alive)
+            for process in processes:
+                process.start()
+            until_ns = kernel.now_ns + RUN_LIMIT_NS
+            kernel.run(until_ns=until_ns, stop_when=lambda: not any(process.is_alive for process in processes))
         except SimulationError as error:
-            process.kill()
             return str(error)
+        else:
+            still = any(process.is_alive for process in processes)
+            return f"the program came to no end: {'; '.join(kernel.waiting())}" if still else ""
         finally:
             logging.disable(disabled)
-        if process.is_alive:
-            words = "; ".join(kernel.waiting())
-            process.kill()
-            return f"the program came to no end: {words}"
-        return ""
+            for process in processes:
+                process.kill()  # Harmless to one that has ended.
 
     def _world(self) -> SimKernel:
         if self._kernel is None or self._runs >= RUNS_PER_WORLD:
@@ -168,7 +174,7 @@ class Machine:
 
 
 class _Disturber:
-    """Counts the calls that change something, and cancels the program's tasks at the planned one."""
+    """Counts the calls that change something; cancels the program's tasks, or kills it, at the planned one."""
 
     def __init__(self, plan: Disturbance, outside: Outside, changes: list[int], kernel: SimKernel) -> None:
         self._plan, self._outside, self._changes, self._kernel = plan, outside, changes, kernel
@@ -178,6 +184,8 @@ class _Disturber:
         if call not in CHANGES:
             return
         self._changes[0] += 1
+        if self._plan.what == "kill" and self._changes[0] == self._plan.number and self.process is not None:
+            self.process.kill()
         if self._plan.what == "cancel" and self._changes[0] == self._plan.number and self.process is not None:
             for task in self._outside.tasks:
                 self.process.loop.call_soon_threadsafe(task.cancel)

@@ -29,6 +29,7 @@ class Outside:
     """What the outside has seen up to now, in this run and in those before the crash.
 
     ``met_trouble``: an error was told in this run, so that not everything need have been done at its end.
+    ``complaints``: what was seen to be wrong meanwhile, by property. ``lives``: whether a process of this run is alive.
     """
 
     def __init__(self, seen: frozenset[Fact], disk: SimDisk) -> None:
@@ -36,6 +37,8 @@ class Outside:
         self.seen: list[Fact] = sorted(seen)
         self.tasks: list[Task[Any]] = []
         self.met_trouble = False
+        self.complaints: dict[str, str] = {}
+        self.lives: Callable[[int], bool] = lambda _process_id: True
 
     def say(self, what: str, of: str = "") -> None:
         """Let the outside see something, here and now: a point of crash like an operation."""
@@ -87,7 +90,7 @@ class CrashStory:
     ``abstract`` makes the same of contents whose difference means nothing (who held a lock, say): without it an
     exploration may not come to an end. ``start`` is what the folder holds at first. ``models`` are those under which
     the enumeration is complete in reasonable time. ``is_disturbed``: also with an error, or a cancellation, at each
-    change of the disk.
+    change of the disk. ``beside``: a second process that lives beside the first, which is also killed at each change.
     """
 
     name: str
@@ -98,3 +101,4 @@ class CrashStory:
     start: Contents = field(default_factory=dict)
     models: tuple[str, ...] = tuple(MODELS)
     is_disturbed: bool = False
+    beside: Program | None = None

@@ -74,3 +74,8 @@ import_gui_queue = explored(
     ("H1.1", "H1.5", "H1.15"),
     "The power is lost while the queue of the public client's GUI, with its envelopes, is imported.",
 )
+take_over = explored(
+    "take_over",
+    ("H1.9", "C1.6"),
+    "Two services want one folder: the power is lost, or the first is killed at each change while the other waits.",
+)

@@ -13,6 +13,7 @@ from chaos.crash.story import FOLDER, CrashStory, End, Outside, Wrong
 from chaos.errors import UsageError
 from chaos.sim.disk import syncfs
 from chaos.storage import MODELS, Contents
+from chaos.subjects.reference_crash_lock import STORY as TAKE_OVER
 from chaos.subjects.reference_crash_reports import (
     DATA,
     FOLDERS,
@@ -333,6 +334,7 @@ STORIES = {
             is_disturbed=True,
         ),
         *OF_SOURCES,
+        TAKE_OVER,
     )
 }
 

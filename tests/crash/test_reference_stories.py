@@ -9,7 +9,7 @@ import pytest
 from chaos.crash.explorer import Bounds, Explorer
 from chaos.crash.found import counterexample
 from chaos.explore.crash_player import explore_story, result_of
-from chaos.mutants import all_mutants, disk_order, files_to_reports, find_mutant, planted
+from chaos.mutants import all_mutants, disk_order, files_to_reports, find_mutant, folder_lock, planted
 from chaos.mutants.mutant import Mutant
 from chaos.plan import Run, find_scenario
 from chaos.protocols import WorldKind
@@ -21,15 +21,17 @@ from chaos.subjects.reference_crash import STORIES
 from chaos.verdict import Verdict
 
 QUICK = [name for name in STORIES if name not in ("accept_four_with_syncfs", "retry_and_fail", "evict")]
-MODULES = (disk_order, files_to_reports)
+MODULES = (disk_order, files_to_reports, folder_lock)
 MISTAKES = [thing for module in MODULES for thing in vars(module).values() if isinstance(thing, Mutant)]
 FOUND_BY = {"settings_saved_in_place": "save_settings", "deleted_before_the_answer": "send_one"}
 FOUND_BY |= {"attempts_written_in_place": "retry_and_fail"}
 FOUND_BY |= {
-    mistake.name.partition("/")[2]: "convert_one" if mistake.property_id == "C1.9" else "import_service_queue"
-    for mistake in vars(files_to_reports).values()
-    if isinstance(mistake, Mutant)
+    mistake.name.partition("/")[2]: story
+    for mistake in MISTAKES
+    for start, story in (("C1.9/", "convert_one"), ("H1.9/", "take_over"))
+    if mistake.name.startswith(start)
 }
+FOUND_BY |= {m.name.partition("/")[2]: "import_service_queue" for m in MISTAKES if "/import_" in m.name}
 
 
 @pytest.mark.parametrize(
