@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -240,3 +241,30 @@ def test_models_that_share_a_machine_run_each_folder_once() -> None:
     assert starts < sum(found.recoveries for found in shared)
     alone = [Explorer(STORY, model).explore() for model in (POSIX, EXT4_ORDERED)]
     assert [(f.states, f.recoveries, f.depth) for f in shared] == [(f.states, f.recoveries, f.depth) for f in alone]
+
+
+def test_what_a_killed_process_leaves_to_the_one_beside_it_is_seen() -> None:
+    """A power loss ends both, and the restart tidies up; only a kill leaves the second alone with a stale file."""
+
+    def worker(_outside: Outside) -> Callable[[], Any]:
+        def main() -> None:
+            write("busy", b"")
+            os.unlink(f"{FOLDER}/busy")
+
+        return main
+
+    def watcher(outside: Outside) -> Callable[[], Any]:
+        def main() -> None:
+            time.sleep(1)  # noqa: TID251 - virtual time, in which the other has ended by then
+            if os.path.exists(f"{FOLDER}/busy"):
+                outside.complaints["X.1"] = "busy, and nobody works"
+
+        return main
+
+    story = CrashStory("watched", ("X.1",), worker, lambda _end: {}, beside=watcher)
+    explored = explore(story)
+    assert explored.verdict("X.1") is Verdict.BROKEN
+    smallest = counterexample(story, explored)
+    assert smallest is not None
+    assert smallest.way.startswith("kill@")
+    assert node_at(story, POSIX, smallest.way).wrong == smallest.wrong
