@@ -34,10 +34,8 @@ PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
 READ_CHUNK = 1024 * 1024
 SYNCFS_REPORTS_ERRORS = (5, 8)
-NEVER_READABLE = frozenset({
-    errno.EACCES, errno.EPERM, errno.EINVAL, errno.EFBIG, errno.ELOOP, errno.ENXIO, errno.EISDIR,
-})
-"""What ``read`` of a file that is no readable file answers today and tomorrow; any other number may pass."""
+_NO_READABLE_FILE = frozenset({errno.EINVAL, errno.EFBIG, errno.ELOOP, errno.ENXIO, errno.EISDIR})
+_DENIED = frozenset({errno.EACCES, errno.EPERM})
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _READ = os.O_RDONLY | _NO_WAIT
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_WAIT
@@ -207,6 +205,14 @@ class Disk:
             finally:
                 os.close(descriptor)
 
+    def is_unreadable(self, path: Path | str, error: DiskError) -> bool:
+        """Return whether ``path``, whose ``read`` raised ``error``, will be as unreadable tomorrow.
+
+        So is what is no readable file, and a file whose own mode denies it to us. Any other trouble may pass, also a
+        denial: of a network drive that is logged on again, or by a scanner that has the file open.
+        """
+        return error.error_number in _NO_READABLE_FILE or (error.error_number in _DENIED and _denies_us(path))
+
     def list_names(self, path: Path | str) -> list[str]:
         """Return the names in ``path``, in no order."""
         with _telling("list", path):
@@ -298,6 +304,17 @@ def _read_all(descriptor: int, size: int) -> bytes:
     while more := os.read(descriptor, READ_CHUNK):
         data += more
     return data
+
+
+def _denies_us(path: Path | str) -> bool:
+    """Return whether a file's mode keeps us from reading it; false where modes or users do not say."""
+    user = getattr(os, "geteuid", None)
+    try:
+        state = os.lstat(path)
+    except OSError:
+        return False
+    ours = user is not None and state.st_uid == user()
+    return user is not None and not state.st_mode & (stat.S_IRUSR if ours else stat.S_IRGRP | stat.S_IROTH)
 
 
 def _close(aside: Aside) -> None:

@@ -55,6 +55,14 @@ def foreign_files_are_kept_apart(history: History) -> Finding:
     return judged("in quarantine/ as it was, with a reason", wrong + lost(history) + undelivered(history), of=count)
 
 
+def what_cannot_be_read_now_is_tried_again(history: History) -> Finding:
+    """H1.6: a record that the disk refuses for a while stays, is told of, and is sent afterwards."""
+    looks = [look.value for look in history.observed("refused_reading")]
+    wrong = [f"nothing was said of {look['error']}" for look in looks if look["hit"] and not look["said"]]
+    wrong += lost(history) + undelivered(history) if looks else []
+    return judged("tried again, and sent", wrong, of=sum(look["hit"] for look in looks))
+
+
 def nothing_is_in_flight_twice(history: History) -> Finding:
     """H1.9: all were accepted and delivered once; the second service ended by itself and named the holder."""
     held = [event.value["pid"] for event in history.faults("service.another")]
@@ -71,7 +79,7 @@ def nothing_is_in_flight_twice(history: History) -> Finding:
 
 
 CHECKERS: Mapping[str, tuple[Checker, ...]] = {
-    "H1.6": (foreign_files_are_kept_apart,),
+    "H1.6": (foreign_files_are_kept_apart, what_cannot_be_read_now_is_tried_again),
     "H1.8": (a_disk_error_is_told,),
     "H1.9": (nothing_is_in_flight_twice,),
     "H1.14": (others_flow,),

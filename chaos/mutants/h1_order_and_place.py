@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 from datetime import timedelta
@@ -111,6 +112,16 @@ def no_reason_beside_it(service: Replacements) -> None:
         return target
 
     service.replace(f"{STORE}.quarantine:Quarantine.put", put)
+
+
+@mutant("H1.6", subtle="only while the disk refuses to be read")
+def takes_a_denial_for_good(service: Replacements) -> None:
+    """Puts into quarantine what it may not read: permissions do not change by themselves."""
+
+    def unreadable(original: Any, disk: Any, path: Any, error: Any) -> bool:
+        return error.error_number in (errno.EACCES, errno.EPERM) or bool(original(disk, path, error))
+
+    service.wrap("pywats_reliability.disk:Disk.is_unreadable", unreadable)
 
 
 @mutant("H1.6", subtle="only links")

@@ -20,6 +20,7 @@ from chaos.sim.world import SimWorld
 SETTLED_S = 100.0
 DAY_S = 86_400.0
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EROFS, errno.EMFILE, errno.EACCES, errno.EDQUOT)
+READING_ERRORS = (errno.EIO, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENOMEM)
 CUTS: Sequence[Mapping[str, Any]] = (
     {"action": "drop_after_storing"},
     {"action": "drop_after_storing", "how": "rst"},
@@ -158,6 +159,36 @@ async def the_disk_fails_at_the_nth_call(world: SimWorld) -> None:
         await world.start()
     await world.server.come_up()
     await settled(world, 900)
+
+
+@scenario(proves=["H1.6"], faults=["disk.fault"], worlds=SIMULATED, marks=["denied", "at the start"])
+async def the_disk_refuses_to_be_read_for_a_while(world: SimWorld) -> None:
+    """Accepted reports cannot be read for minutes, while it runs or from the start on: told, tried again, all sent."""
+    await world.server.go_down()
+    service = await world.start(max_concurrent_uploads=2)
+    for body in world.sample_reports(world.draw.count(1, 5, stream="workload")):
+        await service.submit(body)
+    await asyncio.sleep(2)  # Each has been tried in vain, and will be read again.
+    error = world.draw.one_of(READING_ERRORS, stream="errors")
+    from_the_start = world.draw.chance(0.5)
+    if from_the_start:
+        await service.kill()
+        world.mark("at the start")
+    if error in (errno.EACCES, errno.EPERM):
+        world.mark("denied")
+    records = (f"{world.folder('pending')}/2*[0-9].json",)
+    with world.stage.disk.fault(fail(error), calls=("open", "read"), paths=records) as rule:
+        service = await world.start() if from_the_start else service
+        await world.server.come_up()
+        client = service.another_client()
+        await client.request("sync_now", {})
+        await client.close()
+        await asyncio.sleep(world.draw.seconds(70, 400))
+        hit = rule.fired
+    said = [record.text for record in world.stage.log.records]
+    told = [text for text in said if "put off" in text]
+    world.history.observe("refused_reading", error=errno.errorcode[error], hit=hit, said=told)
+    await settled(world, 4000)
 
 
 @scenario(proves=["H1.9"], faults=["service.another", "process.kill"], worlds=SIMULATED)

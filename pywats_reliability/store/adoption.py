@@ -17,7 +17,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from pywats_reliability.disk import NEVER_READABLE, Disk, Entry
+from pywats_reliability.disk import Disk, Entry
 from pywats_reliability.errors import DiskError, ReportInvalidError
 from pywats_reliability.report import Report, parse_report
 from pywats_reliability.store.index import IndexEntry
@@ -83,10 +83,11 @@ class Adoption:
             return "expected a file, found a link, a folder, a pipe or a socket"
         if found.size == 0:
             return "expected a report, found an empty file"
+        path = self.folder / found.name
         try:
-            return self._disk.read(self.folder / found.name, bytes_max=self._bytes_max)
+            return self._disk.read(path, bytes_max=self._bytes_max)
         except DiskError as error:
-            if error.error_number in NEVER_READABLE:
+            if self._disk.is_unreadable(path, error):
                 return str(error)
             raise
 

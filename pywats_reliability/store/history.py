@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pywats_reliability.disk import NEVER_READABLE, Disk
+from pywats_reliability.disk import Disk
 from pywats_reliability.errors import DiskError
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ def read_history(disk: Disk, path: Path) -> History:
     except DiskError as error:
         if error.error_number == errno.ENOENT:
             return History()
-        if error.error_number not in NEVER_READABLE:
+        if not disk.is_unreadable(path, error):
             raise
         log.warning("history lost, attempts begin anew: %s", error)
     except (ValueError, RecursionError):

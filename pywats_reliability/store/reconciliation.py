@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import partial
 
-from pywats_reliability.disk import NEVER_READABLE, Disk, Entry
+from pywats_reliability.disk import Disk, Entry
 from pywats_reliability.errors import DiskError, ReportInvalidError
 from pywats_reliability.ports import WallClock
 from pywats_reliability.report import parse_report
@@ -87,7 +87,7 @@ class Reconciliation:
         except DiskError as error:
             if error.error_number == errno.ENOENT:
                 return Judgement(Fate.GONE, why="it was removed by hand")
-            if error.error_number in NEVER_READABLE:
+            if self._disk.is_unreadable(path, error):
                 return self.reject(record, str(error))
             raise
         if found.id != record.report_id or found.body != body:

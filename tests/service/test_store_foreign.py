@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pywats_reliability.errors import DiskError, RecordUnreadableError
+from pywats_reliability.errors import DiskError, QueueCriticalError, RecordUnreadableError
 from pywats_reliability.store import StoreLimits
 from tests.service.store_world import contents, failing, make_report, names, opened, records, take_all
 
@@ -282,10 +283,65 @@ async def test_a_file_nobody_may_read_goes_to_quarantine(tmp_path: Path) -> None
 
     async with opened(tmp_path) as store:
         (tmp_path / "pending" / "secret.json").write_bytes(contents())
-        with failing("open", 13, only=refused):
+        (tmp_path / "pending" / "secret.json").chmod(0)
+        with failing("open", errno.EACCES, only=refused):
             await store.scan()
             await store.scan()
         assert (store.counts.quarantined, names(tmp_path / "pending")) == (1, [])
+
+
+PASSING = [errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE]
+
+
+@pytest.mark.proves("H1.6")
+@pytest.mark.parametrize("number", PASSING)
+async def test_a_record_that_the_disk_refuses_for_a_while_is_read_later(tmp_path: Path, number: int) -> None:
+    """A drive that must be logged on to again, or a scanner that has the file open, is no reason to give it up."""
+    report = make_report()
+    async with opened(tmp_path) as store:
+        record = await store.accept(report)
+        assert store.take() == record
+        with failing("open", number, only=lambda path: record.name in path), pytest.raises(DiskError):
+            await store.read(record)
+        store.release(record)
+        assert store.take() == record
+        assert (await store.read(record), store.counts.quarantined) == (report.body, 0)
+
+
+@pytest.mark.parametrize("number", PASSING)
+async def test_a_file_dropped_in_that_is_refused_for_a_while_is_adopted_later(tmp_path: Path, number: int) -> None:
+    (tmp_path / "pending").mkdir()
+    (tmp_path / "pending" / "by-hand.json").write_bytes(contents())
+    with failing("open", number, only=lambda path: path.endswith("by-hand.json")):
+        async with opened(tmp_path) as store:
+            await store.scan()
+            await store.scan()
+            assert (store.counts.quarantined, store.counts.skipped, store.counts.pending) == (0, 1, 0)
+    async with opened(tmp_path) as store:
+        assert (store.counts.quarantined, store.counts.pending) == (0, 1)
+
+
+async def test_a_record_that_its_mode_denies_to_us_goes_to_quarantine(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        record = await store.accept(make_report())
+        (tmp_path / "pending" / record.name).chmod(0)
+        assert store.take() == record
+        refused = failing("open", errno.EACCES, only=lambda path: path.endswith(f"pending/{record.name}"))
+        with refused, pytest.raises(RecordUnreadableError):
+            await store.read(record)
+        assert (store.counts.quarantined, store.counts.pending) == (1, 0)
+
+
+@pytest.mark.proves("H1.3")
+async def test_attempts_are_not_forgotten_because_their_history_is_refused_for_a_while(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        record = await store.accept(make_report())
+        assert store.take() == record
+        assert await store.record_attempt(record, "no") == 1
+        refused = failing("open", errno.EACCES, only=lambda path: path.endswith(".history.json"))
+        with refused, pytest.raises(QueueCriticalError):
+            await store.record_attempt(record, "no")
+        assert await store.record_attempt(record, "no") == 2
 
 
 async def test_a_report_that_cannot_be_read_just_now_is_adopted_later(tmp_path: Path) -> None:

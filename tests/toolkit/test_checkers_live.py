@@ -61,6 +61,15 @@ def stopped(
     return tell
 
 
+def refused_reading(*said: str, hit: int = 1, sent: int = 1) -> Story:
+    def tell(pen: Pen) -> None:
+        pen.accepted("a")
+        pen.history.observe("refused_reading", error="EACCES", hit=hit, said=list(said))
+        pen.look(("pending", "a"), delivered={"a": (sent, sent)} if sent else {})
+
+    return tell
+
+
 def remains(said: str, *, files: tuple[str, ...] = (), ended: bool = True, failed: str = "") -> Story:
     def tell(pen: Pen) -> None:
         pen.accepted("a")
@@ -234,6 +243,10 @@ CASES: list[tuple[Checker, Story, Verdict]] = [
     (c1_endings.nothing_is_taken_during_a_stop, offered_during_a_stop("queue_full"), BROKEN),
     (c1_endings.nothing_is_taken_during_a_stop, offered_during_a_stop("service_stopping", kept=True), BROKEN),
     (c1_endings.nothing_is_taken_during_a_stop, offered_during_a_stop("service_stopping", asked="obeyed"), BROKEN),
+    (h1_under_faults.what_cannot_be_read_now_is_tried_again, refused_reading("put off"), HELD),
+    (h1_under_faults.what_cannot_be_read_now_is_tried_again, refused_reading(), BROKEN),
+    (h1_under_faults.what_cannot_be_read_now_is_tried_again, refused_reading("put off", sent=0), BROKEN),
+    (h1_under_faults.what_cannot_be_read_now_is_tried_again, refused_reading(hit=0), NOT_EXERCISED),
     (c1_endings.the_stop_keeps_its_bound, stopped(4, "forced"), HELD),
     (c1_endings.the_stop_keeps_its_bound, stopped(40, "forced"), BROKEN),
     (c1_endings.the_stop_keeps_its_bound, stopped(4, "crashed"), BROKEN),
