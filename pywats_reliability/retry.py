@@ -19,6 +19,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -27,7 +28,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, quote_plus, urlsplit
 from uuid import UUID
 
 from pywats_reliability.answers import Decision, PauseForCredentials, Rejected, RetryLater, Sent
@@ -44,6 +45,7 @@ _ID_NAMES = ("ID", "id", "uuid")
 _WORD_NAMES = ("message", "Message", "error")
 _WITHHELD = "[withheld]"
 _UUID = re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b", re.IGNORECASE)
+_SIGNED_IN = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s/@]+@", re.IGNORECASE)
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _ALREADY = r"already\s+(?:exists?|there|known|present|received|submitted|registered|stored|uploaded)"
 _THERE_ALREADY = re.compile(
@@ -87,12 +89,16 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What was sent, as far as an answer must be compared with it; its ``repr`` shows neither secret nor contents."""
+    """What was sent, as far as an answer must be compared with it; its ``repr`` shows neither secret nor contents.
+
+    ``withheld``: what else no text may show, sent or not, such as the password for a proxy that was not asked.
+    """
 
     report_id: str
     body: bytes = field(default=b"", repr=False)
     token: str = field(default="", repr=False)
     proxy_token: str = field(default="", repr=False)
+    withheld: tuple[str, ...] = field(default=(), repr=False)
 
 
 def decide(answer: Answer, request: Request, *, now: datetime) -> Decision:
@@ -132,10 +138,15 @@ def server_said(answer: Answer, request: Request) -> str:
 
 
 def scrub(text: str, request: Request) -> str:
-    """Return ``text`` without the tokens for server and proxy, and without the user names and passwords in them."""
-    for secret in sorted(_secrets(request.token) | _secrets(request.proxy_token), key=len, reverse=True):
-        text = text.replace(secret, _WITHHELD)
-    return text
+    """Return ``text`` without the tokens for server and proxy, and without the user names and passwords in them.
+
+    They are found as they are and as a URL, JSON or HTML writes them; so is whoever signs in within a URL.
+    """
+    secrets = _secrets(request.token) | _secrets(request.proxy_token) | {s for s in request.withheld if len(s) >= 3}
+    forms = {form for secret in secrets for form in _forms(secret)}
+    for form in sorted(forms, key=len, reverse=True):
+        text = text.replace(form, _WITHHELD)
+    return _SIGNED_IN.sub(rf"\1{_WITHHELD}@", text)
 
 
 def _missing_proof(answer: Answer, request: Request) -> str | None:
@@ -255,6 +266,13 @@ def _secrets(token: str) -> set[str]:
     except ValueError:
         pair = ""
     return {secret for secret in (token, pair, *pair.split(":", 1)) if len(secret) >= 3}
+
+
+def _forms(secret: str) -> tuple[str, ...]:
+    """Return what becomes of a secret where somebody quotes it."""
+    quoted = quote(secret, errors="replace"), quote(secret, "", errors="replace"), quote_plus(secret, errors="replace")
+    written = json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], html.escape(secret)
+    return (secret, *quoted, *written, base64.b64encode(secret.encode()).decode())
 
 
 _NO_JSON = object()

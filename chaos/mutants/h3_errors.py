@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 from chaos.mutants.mutant import mutant
@@ -111,6 +112,16 @@ def repeats_what_the_server_said(service: Replacements) -> None:
     """Repeats the server's words as they are: they say best what is wrong."""
     service.replace("pywats_reliability.retry:scrub", lambda text, _: text)
     service.replace("pywats_reliability.retry:_scrubbed", lambda words, _: words)
+
+
+@mutant("H3.5", subtle="only when somebody quotes the password for the proxy")
+def withholds_what_it_has_sent(service: Replacements) -> None:
+    """Withholds the token and what was sent to a proxy: nobody can quote what he was never told."""
+
+    def request(original: Any, line: Any, *given: Any, **more: Any) -> Any:
+        return replace(original(line, *given, **more), withheld=())
+
+    service.wrap("pywats_reliability.wats_client.line:Line.request", request)
 
 
 @mutant("H3.5")

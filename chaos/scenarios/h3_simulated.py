@@ -30,8 +30,9 @@ FAILURES: Mapping[str, Mapping[str, Any] | None] = {
 CALLS = (("open",), WRITES, SYNCS, ("rename", "replace", "link"))
 SECRET_TOKEN = "c3RhdGlvbjpQTEFOVEVELVRPS0VO"  # noqa: S105 - base64 of station:PLANTED-TOKEN
 NOBODY = "http://127.0.0.1:9"
-SECRETS = (SECRET_TOKEN, "PLANTED-TOKEN", "PLANTED-PASSWORD", "PLANTED-CONTENTS-OF-A-REPORT")
-SENT = (SECRETS[0], SECRETS[1], SECRETS[3])
+SECRET_PAIR = "cGxhbnRlZDpQTEFOVEVELVBBU1NXT1JE"  # noqa: S105 - base64 of planted:PLANTED-PASSWORD
+SECRETS = (SECRET_TOKEN, "PLANTED-TOKEN", "PLANTED-PASSWORD", "PLANTED-CONTENTS-OF-A-REPORT", SECRET_PAIR)
+SENT = (*SECRETS, f"http://planted:{SECRETS[2]}@proxy:8080/", f"Proxy-Authorization: Basic {SECRET_PAIR}")
 """What the server was sent, and so can give back."""
 
 
@@ -99,7 +100,7 @@ async def neither_sent_nor_saved(world: SimWorld) -> None:
 @scenario(proves=["H3.5"], faults=["server.status", "ipc.bad_request"], worlds=SIMULATED)
 async def secrets_planted_in_every_field(world: SimWorld) -> None:
     """Token, password and contents stand where errors come from; a server gives them back; nobody ever reads them."""
-    service = await world.start(api_token=SECRET_TOKEN, proxy_password=SECRETS[2])
+    service = await world.start(api_token=SECRET_TOKEN, proxy_username="planted", proxy_password=SECRETS[2])
     message = " ".join(SENT) if world.draw.chance(0.5) else f"bad: {world.draw.one_of(SENT)}"
     status = world.draw.one_of([500, 400, 401, 409])
     await world.server.misbehave({"action": "status", "status": status, "message": message, "path": PATH})

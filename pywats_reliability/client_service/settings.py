@@ -45,6 +45,7 @@ def proxy_settings(config: ClientConfig) -> ProxySettings:
         username=config.proxy_username if config.proxy_auth else "",
         password=config.proxy_password if config.proxy_auth else "",
         bypass=config.proxy_bypass,
+        withheld=(*secrets_of(config), f"{config.proxy_username}:{config.proxy_password}"),
     )
 
 

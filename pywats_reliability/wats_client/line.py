@@ -7,6 +7,8 @@ import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
+from urllib.parse import unquote
+from urllib.request import getproxies
 
 import httpx
 
@@ -15,7 +17,10 @@ from pywats_reliability.retry import Request
 
 @dataclass(frozen=True, slots=True)
 class ProxySettings:
-    """The way out: ``none``, ``system`` (the environment's proxies), or ``manual``. ``bypass``: hosts, by comma."""
+    """The way out: ``none``, ``system`` (the environment's proxies), or ``manual``. ``bypass``: hosts, by comma.
+
+    ``withheld``: what else no reason may show, of these settings or of others.
+    """
 
     mode: Literal["none", "system", "manual"] = "system"
     host: str = ""
@@ -23,6 +28,7 @@ class ProxySettings:
     username: str = ""
     password: str = field(default="", repr=False)
     bypass: str = ""
+    withheld: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def token(self) -> str:
@@ -48,6 +54,7 @@ class Line:
     trouble: str | None = None
     client: httpx.AsyncClient | None = None
     users: int = 0
+    withheld: tuple[str, ...] = field(default=(), repr=False)
 
     def is_like(self, other: Line) -> bool:
         """Return whether the other line leads the same way, under the same limits."""
@@ -56,7 +63,7 @@ class Line:
 
     def request(self, report_id: str = "", body: bytes = b"") -> Request:
         """Return what an answer to a request on this line must be compared with."""
-        return Request(report_id, body, self.token, self.proxy.token)
+        return Request(report_id, body, self.token, self.proxy.token, self.withheld)
 
     def open(self, tls: ssl.SSLContext | None, transport: httpx.AsyncBaseTransport | None) -> None:
         """Prepare connections, unless there are some; what stands in the way is the line's ``trouble``."""
@@ -98,7 +105,16 @@ def make_line(base_url: str, token: str, proxy: ProxySettings, *, timeout_s: flo
         problem = "expected an http(s) URL with a host, found something else; set service_address"
     elif not all("!" <= character <= "~" for character in token):
         problem = "expected a token of plain characters, found others; set api_token"
-    return Line(base, token, problem, proxy, timeout_s, max_concurrent)
+    withheld = tuple(secret for secret in (proxy.password, *proxy.withheld, *_of_the_environment(proxy)) if secret)
+    return Line(base, token, problem, proxy, timeout_s, max_concurrent, withheld=withheld)
+
+
+def _of_the_environment(proxy: ProxySettings) -> Iterator[str]:
+    """Yield what signs us in to the environment's proxies, where they are used."""
+    for address in getproxies().values() if proxy.mode == "system" else ():
+        signed_in = address.rpartition("@")[0].rpartition("/")[2]
+        password = unquote(signed_in.partition(":")[2])
+        yield from (password, unquote(signed_in)) if password else ()
 
 
 def _base(base_url: str) -> httpx.URL | None:

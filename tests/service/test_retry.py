@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import random
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
@@ -318,6 +320,32 @@ def test_no_repr_shows_the_token_or_the_report() -> None:
 
 
 PROXY = Request(OURS, b"{}", TOKEN, base64.b64encode(b"proxy-user:hunter2 secret").decode())
+
+
+PASSWORD = "p@ss/wörd\"<1>"
+QUOTED = [
+    PASSWORD, quote(PASSWORD), quote(PASSWORD, safe=""), quote_plus(PASSWORD),
+    json.dumps(PASSWORD), html.escape(PASSWORD),
+    f"http://proxy-user:{quote(PASSWORD, safe='')}@proxy:8080/", f"http://somebody:{quote(PASSWORD, safe='')}@x",
+    "Basic " + base64.b64encode(f"proxy-user:{PASSWORD}".encode()).decode(),
+    base64.b64encode(PASSWORD.encode()).decode(),
+]  # fmt: skip
+
+
+@pytest.mark.proves("H3.5")
+@pytest.mark.parametrize("quoted", QUOTED)
+@pytest.mark.parametrize("is_sent", [True, False])
+def test_the_password_for_a_proxy_is_in_no_reason_however_it_is_quoted(quoted: str, *, is_sent: bool) -> None:
+    pair = base64.b64encode(f"proxy-user:{PASSWORD}".encode()).decode()
+    request = Request(OURS, b"{}", TOKEN, pair if is_sent else "", (PASSWORD, f"proxy-user:{PASSWORD}"))
+    reason = reason_of(answer(502, f"the proxy got {quoted} and could not go on"), request)
+    assert "could not go on" in reason
+    assert not any(form in reason for form in (*QUOTED, "wörd", "w%C3%B6rd", pair))
+
+
+def test_whoever_signs_in_within_a_url_is_in_no_reason() -> None:
+    reason = reason_of(answer(502, "via http://of-somebody:else@proxy:8080/path, it said"), REQUEST)
+    assert "http://[withheld]@proxy:8080/path" in reason
 
 
 @pytest.mark.proves("H3.5")

@@ -8,7 +8,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import pytest
@@ -18,8 +18,10 @@ import respx
 from pywats_reliability.answers import Decision, PauseForCredentials, Rejected, RetryLater, Sent
 from pywats_reliability.errors import SendError
 from pywats_reliability.ports import SystemClock
+from pywats_reliability.retry import scrub
 from pywats_reliability.wats_client import ANSWER_BYTES_MAX, ProxySettings, WatsClient
 from pywats_reliability.wats_client.client import _read
+from pywats_reliability.wats_client.line import make_line
 
 pytestmark = pytest.mark.asyncio
 OURS = "7f3a1c52-9b1e-4c55-8f0e-1d2c3b4a5968"
@@ -385,3 +387,13 @@ def _raising(error: Exception) -> Callable[[httpx.Request], httpx.Response]:
 
 def _must_not_be_called(_: httpx.Request) -> httpx.Response:
     raise AssertionError("nothing was to be sent")
+
+
+@pytest.mark.proves("H3.5")
+@pytest.mark.parametrize(("mode", "shown"), [("system", "[withheld]"), ("none", "hunter3")])
+async def test_a_password_of_the_environment_s_proxy_is_withheld_where_it_is_used(
+    mode: Literal["system", "none"], shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://station:hunter3@proxy.example:8080")
+    line = make_line("http://wats.test", TOKEN, ProxySettings(mode), timeout_s=1, max_concurrent=1)
+    assert scrub("it got hunter3", line.request()) == f"it got {shown}"
