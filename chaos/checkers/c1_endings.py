@@ -24,10 +24,11 @@ def nothing_is_taken_during_a_stop(history: History) -> Finding:
     wrong = [f"a report was {op.outcome}: {op.value.get('code')}" for op in late if op.value.get("code") != STOPPING]
     asked = [look.value for look in history.observed("asked")]
     wrong += [f"{value['command']} was {value['code']}" for value in asked if value["code"] != STOPPING]
-    looks = history.observed("folders")
+    looks = [look for look in history.observed("folders") if late and look.index > late[-1].start.index]
     here = kept(looks[-1].value) if looks else {}
     wrong += [f"report {i[:8]} was refused and kept" for i in offered(history) - set(accepted(history)) if i in here]
-    return judged("refused as stopping, nothing kept", wrong + lost(history), of=len(late) * len(asked))
+    count = len(late) * len(asked) * len(looks)  # A story that ended before a look at the folders has shown nothing.
+    return judged("refused as stopping, nothing kept", wrong + lost(history), of=count)
 
 
 def the_stop_keeps_its_bound(history: History) -> Finding:

@@ -34,7 +34,7 @@ def no_status_says_too_much(history: History) -> Finding:
     others = [words for flaw, words in _NAMED.items() if flaw not in known and not (away and flaw.startswith("server"))]
     wrong += [f"the status names a flaw that there is not: {words}" for words in others if words in reasons]
     wrong += lost(history)
-    return judged("each flaw named", wrong, of=len(statuses) * len(accepted(history)))
+    return judged("each flaw named", wrong, of=len(known) * len(statuses) * len(accepted(history)))
 
 
 _NAMED = {
