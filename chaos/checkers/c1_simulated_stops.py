@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from chaos.checkers.judgement import delivered, judged, kept
-from chaos.history import Event, History
+from chaos.checkers.judgement import delivered, judged, kept, lost, undelivered
+from chaos.history import Event, History, Kind
 from chaos.protocols import Checker
 from chaos.verdict import Finding
 
@@ -15,6 +16,7 @@ CLOSING_S = 1.0
 """How long closing everything may take once nothing is in flight, in virtual time: latencies of the network."""
 CANCELLING_S = 6.0
 TOLD_FROM = 3
+_ENDED = re.compile(r"shutdown (?:clean|forced|failed) after ")
 
 
 def dropped_files_are_left_alone(history: History) -> Finding:
@@ -47,6 +49,26 @@ def the_window_is_used_and_kept(history: History) -> Finding:
     late = [s for s in stops if s.took_s > window_s + CANCELLING_S]
     wrong += [f"cancelling took {s.took_s - window_s:.1f} s" for s in late]
     return judged("the whole window, then cancelled at once", wrong, of=len(stops))
+
+
+def every_stop_is_the_same_stop(history: History) -> Finding:
+    """C1.8: however start and stop were called, all stops report one end, Stopped, and nothing is left of it."""
+    wrong, lives = [], history.observed("life")
+    for life in (look.value for look in lives):
+        if "crashed" in life:
+            wrong.append(f"the process ended otherwise: {life['crashed']}")
+            continue
+        failed = [outcome["error"] for outcome in life["outcomes"] if outcome["what"] == "stop" and outcome["error"]]
+        wrong += [f"a stop raised {error}" for error in failed]
+        wrong += [] if life["status"] == "Stopped" else [f"the status was {life['status']} in the end"]
+        wrong += [] if life["ends"] == 1 else [f"the stops reported {life['ends']} ends"]
+        told = sum(bool(_ENDED.match(line)) for line in life["said"])
+        wrong += [] if told == 1 else [f"the log tells of {told} ends"]
+        wrong += [f"left: {thing}" for thing in (*life["tasks"], *life["threads"])]
+    again = [op for op in history.operations("start") if lives and op.start.index > lives[-1].index]
+    wrong += ["the next start failed" for op in again if op.outcome is not Kind.OK]
+    wrong += lost(history) + undelivered(history) if lives else []
+    return judged("one end of all stops, nothing left", wrong, of=len(lives) * len(again))
 
 
 def a_stop_tells_how_far_it_is(history: History) -> Finding:
@@ -84,5 +106,6 @@ CHECKERS: Mapping[str, tuple[Checker, ...]] = {
     "C1.1": (dropped_files_are_left_alone,),
     "C1.2": (the_stop_ends_with_its_last_answer,),
     "C1.3": (the_window_is_used_and_kept,),
+    "C1.8": (every_stop_is_the_same_stop,),
     "C1.12": (a_stop_tells_how_far_it_is,),
 }

@@ -10,6 +10,8 @@ from typing import Any
 from chaos.mutants.mutant import mutant
 from chaos.replacements import Replacements
 from pywats_reliability.answers import Rejected, RetryLater
+from pywats_reliability.health import Phase
+from pywats_reliability.shutdown import Outcome, ShutdownReport
 
 SHUTDOWN = "pywats_reliability.shutdown"
 STEPS = "pywats_reliability.client_service.stop_steps:StopSteps"
@@ -202,6 +204,47 @@ def a_report_is_gone_before_it_is_sent(service: Replacements) -> None:
 def starts_with_an_empty_queue(service: Replacements) -> None:
     """Reads the folder later, with the first scan, to be up sooner."""
     service.replace("pywats_reliability.store.reconciliation:Reconciliation._load", lambda self, *arguments: None)
+
+
+@mutant("C1.8", subtle="only when several ask for it")
+def each_caller_has_a_stop_of_its_own(service: Replacements) -> None:
+    """Stops anew for each caller, so that each gets a report of his own."""
+
+    async def anew(original: Result, self: Any) -> Any:
+        self._stopping = self.shutdown._task = None
+        return await original(self)
+
+    service.wrap(f"{SERVICE}.stop", anew)
+
+
+@mutant("C1.8", subtle="only when several ask for it")
+def says_at_once_that_it_is_stopping(service: Replacements) -> None:
+    """Answers whoever asks again at once: the first one waits for the end already."""
+
+    async def at_once(original: Result, self: Any) -> Any:
+        if self._stopping is not None:
+            return ShutdownReport(Outcome.CLEAN, False, 0.0, (), None)
+        return await original(self)
+
+    service.wrap(f"{SERVICE}.stop", at_once)
+
+
+@mutant("C1.8", subtle="only when a stop comes during the start")
+def lets_a_start_go_on(service: Replacements) -> None:
+    """Stops what has been started by then, and lets the start go on: it will see for itself."""
+
+    def asks(self: Any) -> None:
+        self.queue.stop_accepting()
+        self.shutdown_requested.set()
+
+    async def stops(self: Any) -> Any:
+        self._phase = Phase.STOPPING
+        report = await self.shutdown.run()
+        self._phase = Phase.STOPPED
+        return report
+
+    service.replace(f"{SERVICE}.request_shutdown", asks)
+    service.replace(f"{SERVICE}._stop", stops)
 
 
 @mutant("C1.11", subtle="only when the network breaks during the stop")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from chaos.errors import CommandRefusedError, CommandUnansweredError
@@ -169,6 +170,58 @@ async def any_parts_cannot_be_closed(world: SimWorld) -> None:
     await service.stop()
     world.observe_remains()
     await world.observe()
+
+
+@scenario(
+    proves=["C1.8"],
+    faults=["service.calls"],
+    marks=["before the start", "several at once", "during the start", "after a failed start", "while it ran"],
+    worlds=SIMULATED,
+)
+async def start_and_stop_are_called_at_any_instant(world: SimWorld) -> None:
+    """Start and stop are called several times, at any instants, also when the start fails: one end, nothing is left."""
+    service = await world.start(**PATIENT)
+    await world.server.misbehave({"action": "delay_storing", "delay_s": world.draw.seconds(1, 30), "path": UPLOADS})
+    for _ in range(world.draw.count(0, 2)):
+        await service.submit()
+    await service.kill()
+    socket = Path(world.subject.ipc_address(world.site))
+    fails = world.draw.chance(0.3)
+    if fails:
+        await asyncio.to_thread(_in_the_way, socket)
+    starts = sorted(world.draw.one_of([0.0, world.draw.seconds(0, 0.1)]) for _ in range(world.draw.count(1, 2)))
+    within_s = world.draw.one_of([0.05, 0.0, 20.0])
+    stops = sorted(world.draw.seconds(0, within_s) for _ in range(world.draw.count(1, 4)))
+    await world.live_through([*((at_s, "start") for at_s in starts), *((at_s, "stop") for at_s in stops)])
+    _marked(world, starts, stops)
+    if fails:
+        await asyncio.to_thread(socket.rmdir)
+    await world.observe()
+    await world.server.misbehave()
+    await world.start()
+    await world.converge(CONVERGENCE_S)
+
+
+def _in_the_way(socket: Path) -> None:
+    socket.unlink(missing_ok=True)
+    socket.mkdir(parents=True)
+
+
+def _marked(world: SimWorld, starts: list[float], stops: list[float]) -> None:
+    """Mark where the stops came."""
+    outcomes = world.history.last("life").value.get("outcomes", ())
+    errors = [each["error"] for each in outcomes if each["what"] == "start"]
+    is_early = stops[0] < starts[0]
+    if is_early:
+        world.mark("before the start")
+    if len(stops) > 1:
+        world.mark("several at once")
+    if "StartError" in errors:
+        world.mark("after a failed start")
+    if "ServiceStoppingError" in errors[:1] and not is_early:
+        world.mark("during the start")
+    if errors[:1] == [""] and not is_early:
+        world.mark("while it ran")
 
 
 @scenario(proves=["C1.11"], faults=["network.partition"], worlds=SIMULATED)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from chaos.protocols import Site, Subject
@@ -21,4 +21,14 @@ class SimulatedSubject(Subject, Protocol):
 
     def main(self, site: Site, started: Callable[[], None]) -> Callable[[], Any]:
         """Return the process's main function (plain or async); it calls ``started`` once and returns an exit code."""
+        ...
+
+    def life(
+        self, site: Site, calls: Sequence[tuple[float, str]], told: Callable[[Mapping[str, Any]], object]
+    ) -> Callable[[], Any]:
+        """Return a main function that makes ``calls``, ``start`` or ``stop``, each so many seconds after its begin.
+
+        When all have returned it tells ``outcomes`` (of each call ``what`` and ``error``), the last ``status``, how
+        many different ``ends`` the stops reported, and the ``tasks`` and ``threads`` that are left.
+        """
         ...

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -173,6 +173,18 @@ class SimWorld(WorldLooks, Hands):
         said = " ".join(record.text for record in self.stage.log.records if record.process == name)
         self.history.observe("another", exit=f"exit code {code}", said=said)
         return said
+
+    async def live_through(self, calls: Sequence[tuple[float, str]]) -> None:
+        """Start and stop the subject by ``calls`` within one process (see ``SimulatedSubject``); observe ``life``."""
+        kernel, name, lives = self.stage.kernel, f"{self.subject.name}-called", list[Mapping[str, Any]]()
+        self.simulated.prepare(self.site)
+        self.stage.network.place(name, STATION)
+        process = kernel.start(name, self.simulated.life(self.site, calls, lives.append))
+        self.history.fault("service.calls", times=len(calls))
+        await SimService(kernel, process, self.subject, self.site, self.history, {}, self._draw).exited(START_LIMIT_S)
+        said = [record.text for record in self.stage.log.records if record.process == name]
+        ended = lives[0] if lives else {"crashed": process.traceback()[-300:]}
+        self.history.observe("life", **ended, said=said)
 
     async def probe(self, name: str, **arguments: Any) -> Mapping[str, Any]:
         """Raise ``NotAvailableError``: a probe looks at real processes."""

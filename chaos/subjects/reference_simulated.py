@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from chaos.protocols import Site
@@ -13,6 +15,7 @@ from chaos.subjects.reference import TOKEN, ReferenceSubject
 from pywats_reliability.cli.process import ExitGuard, serve
 from pywats_reliability.client_service import AsyncClientService, Surroundings
 from pywats_reliability.client_service.settings import secrets_of
+from pywats_reliability.config import ClientConfig
 from pywats_reliability.config_file import load_or_create
 from pywats_reliability.converter_pool import never_known
 from pywats_reliability.disk import Disk
@@ -22,6 +25,7 @@ from pywats_reliability.shutdown import EXIT_FAILED, ShutdownReport
 
 log = logging.getLogger(__name__)
 HEALTH_PORT = 8080
+SETTLES_S = 1.0
 
 
 class SimulatedReference(ReferenceSubject):
@@ -59,6 +63,27 @@ class SimulatedReference(ReferenceSubject):
 
         return main
 
+    def life(
+        self, site: Site, calls: Sequence[tuple[float, str]], told: Callable[[Mapping[str, Any]], object]
+    ) -> Callable[[], Any]:
+        """See ``SimulatedSubject``."""
+
+        async def main() -> int:
+            service = AsyncClientService(site.data, *_prepared(site, self._environment(site)))
+            outcomes = await asyncio.gather(*(_called(service, after_s, what) for after_s, what in calls))
+            await asyncio.sleep(SETTLES_S)
+            me = asyncio.current_task()
+            told({
+                "outcomes": [{"what": what, "error": error} for what, error, _ in outcomes],
+                "status": service.status,
+                "ends": len({id(end) for _, _, end in outcomes if end is not None}),
+                "tasks": [task.get_name() for task in asyncio.all_tasks() if task is not me],
+                "threads": [t.name for t in threading.enumerate() if t is not threading.main_thread()],
+            })
+            return 0
+
+        return main
+
     def _settings(self, site: Site) -> dict[str, Any]:
         return dict(self.settings(site))
 
@@ -69,6 +94,28 @@ class SimulatedReference(ReferenceSubject):
 async def _serve_once(
     site: Site, environment: Mapping[str, str], started: Callable[[], None]
 ) -> tuple[AsyncClientService, ShutdownReport]:
+    config, around = _prepared(site, environment)
+    guard = ExitGuard(lambda: float(config.force_shutdown_seconds), _leave)
+    service, report = await serve(site.data, config, around, lambda _: started(), guard)
+    if service.restart_requested:
+        guard.disarm()  # Otherwise it stays armed, as in the real process: a thread that blocks would hold its exit.
+    return service, report
+
+
+async def _called(service: AsyncClientService, after_s: float, what: str) -> tuple[str, str, ShutdownReport | None]:
+    """Make one call; return it, the name of the error that it raised, and what a stop reported."""
+    await asyncio.sleep(after_s)
+    try:
+        if what == "stop":
+            return what, "", await service.stop()
+        await service.start()
+    except ReliabilityError as error:
+        return what, type(error).__name__, None
+    return what, "", None
+
+
+def _prepared(site: Site, environment: Mapping[str, str]) -> tuple[ClientConfig, Surroundings]:
+    """Return the configuration in force and what is around the service."""
     path, disk = site.folder / "config.json", Disk(syncfs=syncfs)
     config = load_or_create(path, disk=disk, environment=environment)
     around = Surroundings(
@@ -80,11 +127,7 @@ async def _serve_once(
         blocked_loop_thread=False,  # It is for real clocks; the loop's own watch sees a block when it ends.
         is_being_written=never_known,
     )
-    guard = ExitGuard(lambda: float(config.force_shutdown_seconds), _leave)
-    service, report = await serve(site.data, config, around, lambda _: started(), guard)
-    if service.restart_requested:
-        guard.disarm()  # Otherwise it stays armed, as in the real process: a thread that blocks would hold its exit.
-    return service, report
+    return config, around
 
 
 def _leave(code: int) -> None:

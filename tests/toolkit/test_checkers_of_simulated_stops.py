@@ -50,6 +50,22 @@ class Pen:
         operation.ok(outcome=outcome)
 
 
+def lived(*, starts_again: bool = True, **more: Any) -> Callable[[Pen], None]:
+    ended = {"outcomes": [{"what": "stop", "error": ""}], "status": "Stopped", "ends": 1, "tasks": [], "threads": []}
+
+    def tell(pen: Pen) -> None:
+        pen.history.observe("life", **{**ended, "said": ["shutdown clean after 0.1 s: 0 reports"], **more})
+        operation = pen.history.invoke("start")
+        if starts_again:
+            operation.ok()
+        else:
+            operation.failed()
+        pen.history.observe("folders", reports=[])
+        pen.history.observe("deliveries", reports={})
+
+    return tell
+
+
 def logged_once(pen: Pen) -> None:
     pen.planned("ping")
     pen.fails("ping", "failure 1; restart in 1 s")
@@ -174,6 +190,15 @@ CASES: tuple[tuple[Checker, Callable[[Pen], None], Verdict], ...] = (
     (c2_silent_tasks.a_blocked_loop_is_told, block_of(3, said="9.0"), BROKEN),
     (c2_silent_tasks.a_blocked_loop_is_told, block_of(0.3, said="0.3"), BROKEN),
     (c2_silent_tasks.a_blocked_loop_is_told, block_of(0.3), HELD),
+    (c1_simulated_stops.every_stop_is_the_same_stop, lived(), HELD),
+    (c1_simulated_stops.every_stop_is_the_same_stop, lived(ends=2), BROKEN),
+    (c1_simulated_stops.every_stop_is_the_same_stop, lived(status="StopPending"), BROKEN),
+    (c1_simulated_stops.every_stop_is_the_same_stop, lived(threads=["pywats-store_0"]), BROKEN),
+    (c1_simulated_stops.every_stop_is_the_same_stop, lived(tasks=["ping"]), BROKEN),
+    (c1_simulated_stops.every_stop_is_the_same_stop, lived(said=[]), BROKEN),
+    (c1_simulated_stops.every_stop_is_the_same_stop, lived(outcomes=[{"what": "stop", "error": "StartError"}]), BROKEN),
+    (c1_simulated_stops.every_stop_is_the_same_stop, lived(starts_again=False), BROKEN),
+    (c1_simulated_stops.every_stop_is_the_same_stop, lived(crashed="a traceback"), BROKEN),
     (c1_simulated_stops.the_stop_ends_with_its_last_answer, last_answer_then(0.2), HELD),
     (c1_simulated_stops.the_stop_ends_with_its_last_answer, last_answer_then(5), BROKEN),
     (c1_simulated_stops.the_window_is_used_and_kept, hung_for(60.1), HELD),
