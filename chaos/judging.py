@@ -44,7 +44,7 @@ async def told(scenario: Scenario, world: World, limit_s: float | None = None) -
     except NotAvailableError:
         raise
     except TimeoutError as failure:
-        return Failure(f"the scenario did not end within {limit_s:g} s: {said(failure)}")
+        return Failure(f"the scenario did not end within {limit_s:g} s: {_stood(failure)}")
     except OverdueError as failure:
         seen = world.history.observe("overdue", expected=failure.what, limit_s=failure.limit_s, seen=failure.seen)
         return Failure(str(failure), failure, seen.time_ns)
@@ -121,6 +121,16 @@ def _weakened(found: Finding, error: Failure, silent: Sequence[str], *, is_main:
 def not_available(property_id: str, absent: NotAvailableError) -> Finding:
     """Return the finding of a property that this machine cannot put to the proof."""
     return Finding(property_id, Verdict.NOT_AVAILABLE, absent.need, f"{absent.reason}; {absent.advice}")
+
+
+def _stood(failure: TimeoutError) -> str:
+    """Return where the scenario was when its time was over: its own line, and the innermost one."""
+    cut = failure.__cause__ or failure.__context__
+    frames = [f for f in traceback.extract_tb(cut.__traceback__ if cut else None) if f.filename != __file__]
+    if not frames:
+        return said(failure)
+    places = dict.fromkeys(f"{f.filename.rpartition('/')[2]}:{f.lineno} in {f.name}" for f in (frames[0], frames[-1]))
+    return f"it stood at {', '.join(places)}"
 
 
 def said(failure: BaseException) -> str:

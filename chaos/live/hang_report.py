@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import os
 import signal
+import time
 from pathlib import Path
 
 from chaos.errors import ProcessEndedError
@@ -21,6 +23,7 @@ async def hang_report(process: ChildProcess, stacks: Path, history: History) -> 
     """Return the report on a process that was started with ``--stacks``. Never raises for what the process is like."""
     parts = [
         f"{process.describe()}",
+        f"wall clock: {dt.datetime.now(dt.UTC).isoformat(timespec='milliseconds')}, {_since(history)} into the run",
         f"last fault: {_last_fault(history)}",
         await _where_it_stands(process, stacks),
         _what_it_holds(process),
@@ -61,6 +64,10 @@ def _what_it_holds(process: ChildProcess) -> str:
         return f"it holds nothing any more: {error.seen}"
     lines = [str(ledger), *(f"  {entry.kind} {entry.name}" for entry in ledger.entries if entry.kind != "thread")]
     return "\n".join(lines)
+
+
+def _since(history: History) -> str:
+    return f"{history.elapsed_ns(time.monotonic_ns()) / 1e9:.3f} s"
 
 
 def _last_fault(history: History) -> str:

@@ -37,18 +37,33 @@ def _task_lines() -> list[str]:
     if asyncio is None:
         return ["tasks: the program uses no asyncio"]
     try:
-        tasks = asyncio.all_tasks(asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        tasks = asyncio.all_tasks(loop)
     except RuntimeError:
         return ["tasks: no event loop runs in the main thread"]
     lines = [f"tasks: {len(tasks)}"]
     for task in sorted(tasks, key=lambda task: str(task.get_name())):
         lines.append(f"task {task.get_name()}{' (being cancelled)' if task.cancelling() else ''}")
         lines += [f"  {line}" for line in _awaits(task.get_coro())]
+        lines += [f"  awaits {_awaited(task, loop)}"]
     return lines
 
 
+def _awaited(task: Any, loop: Any) -> str:
+    """Return what the innermost await of a task is on: a timer with the time that is left, a task by name, a future."""
+    future = getattr(task, "_fut_waiter", None)
+    if future is None:
+        return "nothing: it is about to run"
+    if hasattr(future, "get_name"):
+        return f"the task {future.get_name()}"
+    for timer in getattr(loop, "_scheduled", ()):
+        if not timer.cancelled() and future in (getattr(timer, "_args", None) or ()):
+            return f"a timer that is due in {timer.when() - loop.time():.3f} s"
+    return str(future)[:200]
+
+
 def _awaits(work: Any) -> list[str]:
-    """Return the places a coroutine sits on, from its own to the innermost, and what is awaited there."""
+    """Return the places a coroutine sits on, from its own to the innermost."""
     lines = []
     for _ in range(AWAITS_MAX):
         frame = getattr(work, "cr_frame", None) or getattr(work, "gi_frame", None) or getattr(work, "ag_frame", None)
@@ -58,6 +73,4 @@ def _awaits(work: Any) -> list[str]:
         lines.append(f"{os.path.basename(code.co_filename)}:{frame.f_lineno} in {code.co_qualname}")
         inner = getattr(work, "cr_await", None)
         work = inner if inner is not None else getattr(work, "gi_yieldfrom", None)
-    if work is not None:
-        lines.append(f"awaits {str(work)[:200]}")
     return lines

@@ -123,7 +123,8 @@ async def test_a_scenario_without_end_is_ended_at_its_limit() -> None:
 
     result = await played(endless, held, limit_s=0.05)
     assert result.verdict is Verdict.UNKNOWN
-    assert "did not end within 0.05 s" in result.error
+    assert "did not end within 0.05 s: it stood at test_runner.py:" in result.error
+    assert "in endless, locks.py:" in result.error
 
 
 async def test_a_need_that_this_machine_lacks_is_not_available() -> None:
