@@ -11,6 +11,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from chaos.history import History
 from chaos.live.fault_choice import FaultChoice
@@ -89,6 +90,12 @@ class ProcessFaults:
             yield
 
     @asynccontextmanager
+    async def without_memory(self, spare_bytes: int = 0) -> AsyncIterator[None]:
+        """Let the process get no more than ``spare_bytes`` of further address space inside the context."""
+        async with self.limited(AS=_address_space_bytes(self._reins.process.pid) + spare_bytes):
+            yield
+
+    @asynccontextmanager
     async def failing_calls(self, fault: SyscallFault) -> AsyncIterator[Syscalls]:
         """Let system calls fail inside the context. Raises ``NotAvailableError`` where there is no strace."""
         calls, history = self._calls(), self._reins.history
@@ -138,3 +145,8 @@ class ProcessFaults:
     def _calls(self) -> Syscalls:
         self._logs += 1
         return Syscalls(self._reins.folder.file(f"calls-{self._reins.process.pid}-{self._logs}"))
+
+
+def _address_space_bytes(pid: int) -> int:
+    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[0])
+    return pages * resource.getpagesize()

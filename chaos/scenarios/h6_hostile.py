@@ -23,6 +23,7 @@ PATIENCE_S = 40.0
 PIPELINED = 15
 FLOOD = 60
 RECORDS = 120
+SPARE_BYTES = 512 * 1024 * 1024
 
 
 @scenario(proves=["H6.4"], faults=["ipc.crowd"], limit_s=90)
@@ -68,14 +69,17 @@ async def requests_that_are_sent_ahead(world: LiveWorld) -> None:
     world.history.observe("answers", asked=[*ids, "last"], answered=[*answered, after], data=data, commands=commands)
 
 
-@scenario(proves=["H6.6"], faults=["ipc.bad_stream"], limit_s=90)
+@scenario(proves=["H6.6"], faults=["ipc.bad_stream", "process.limit_as"], limit_s=90)
 async def rubbish_of_every_kind(world: LiveWorld) -> None:
-    """Impossible lengths, no UTF-8, no JSON, deep nesting, wrong types, other protocols: an error or a closed line."""
+    """Impossible lengths, no UTF-8, no JSON, deep nesting, wrong types, other protocols: an error or a closed line.
+
+    All with half a gigabyte of address space to spare: a length that is believed is an allocation that fails.
+    """
     service = await world.start(ipc_read_timeout=1, ipc_connection_timeout=5)
     before = service.faults.resources()
     stream = world.seed.stream("rubbish")
     drawn = [(f"random bytes {n}", stream.randbytes(stream.randint(1, 3000))) for n in range(20)]
-    async with service.asked_all_the_time():
+    async with service.faults.without_memory(SPARE_BYTES), service.asked_all_the_time():
         for name, data in (*BAD_STREAMS, *drawn):
             await _met_with(world, service, name, data)
     after = service.faults.resources()

@@ -34,6 +34,8 @@ def obey(words):
             with open("written", "wb") as file:
                 file.write(bytes(int(size)))
             return "wrote"
+        case ["allocate", size]:
+            return f"allocated {len(bytearray(int(size)))}"
         case ["time"]:
             return str(time.time())
         case ["block"]:
@@ -55,6 +57,8 @@ async def main():
             print(obey(line.decode().split()), flush=True)
         except OSError as error:
             print(error.strerror, flush=True)
+        except MemoryError:
+            print("no memory", flush=True)
 
 asyncio.run(main())
 """
@@ -123,6 +127,15 @@ async def test_a_limit_on_file_size_holds_while_the_block_lasts(stage: Stage) ->
     assert resource.prlimit(stage.child.pid, resource.RLIMIT_FSIZE) == before
 
 
+async def test_without_memory_an_allocation_fails_and_afterwards_it_works(stage: Stage) -> None:
+    faults = await stage.start()
+    async with faults.without_memory(spare_bytes=20_000_000):
+        assert await stage.order("allocate 200000000") == "no memory"
+        assert await stage.order("allocate 1000000") == "allocated 1000000"
+    assert await stage.order("allocate 200000000") == "allocated 200000000"
+    assert [event.name for event in stage.history.events] == ["process.limit_as"] * 2
+
+
 async def test_a_paused_process_stands_still_and_goes_on(stage: Stage) -> None:
     faults = await stage.start()
     async with faults.paused():
@@ -137,6 +150,8 @@ async def test_a_hang_report_names_the_await_of_each_task(stage: Stage) -> None:
     await stage.order("open")  # From here on the task waits.
     report = await hang_report(stage.child, stage.stacks, stage.history)
     assert re.search(r"task the waiting one\n  program\.py:\d+ in waits_deep\n  locks\.py:\d+ in Event\.wait\n", report)
+    assert re.search(r"Event\.wait\n  awaits <Future pending", report)
+    assert re.search(r"wall clock: 20\d\d-\d\d-\d\dT[\d:.]+\+00:00, ", report)
     assert "orders" in report
 
 
@@ -144,7 +159,7 @@ async def test_a_blocked_loop_shows_its_thread_at_least(stage: Stage) -> None:
     await stage.start()
     assert await stage.order("block") == "blocking"
     report = await hang_report(stage.child, stage.stacks, stage.history)
-    assert 'program.py", line 16 in obey' in report
+    assert 'program.py", line 18 in obey' in report
     assert "task the waiting one" in report  # Python runs its signal handler in the middle of a sleep.
 
 
