@@ -27,6 +27,7 @@ from chaos.folding import folded
 from chaos.outcome import Outcome, RunResult, by_property
 from chaos.plan import Run
 from chaos.protocols import Subject
+from chaos.reports.agreement import disagreements
 from chaos.reports.headline import title_line
 from chaos.reports.reproduction import reproductions
 from chaos.runner import Listener, Runner
@@ -91,8 +92,9 @@ class Campaign:
         header = self.header
         if question.minutes:
             header = replace(header, limits={**header.limits, ROUNDS: float(self._rounds)})
-        notes = tuple(one.words() for one in reproductions(ordered))
-        return Outcome(header, told, ordered, took_s, interrupted=self._interrupted, notes=notes)
+        rates = tuple(one.words() for one in reproductions(ordered))
+        outcome = Outcome(header, told, ordered, took_s, interrupted=self._interrupted, notes=rates)
+        return replace(outcome, notes=(*rates, *disagreements(outcome)))
 
     def _named(self, result: RunResult) -> RunResult:
         """Return the result with a replay line that names the subject, where that is not the one by default."""

@@ -62,10 +62,10 @@ def compare_command(
 
 
 def _with_notes(outcome: Outcome, worlds: tuple[WorldKind, ...]) -> Outcome:
-    notes = []
+    notes: list[str] = []
     for one in agreements(outcome, tuple(map(str, worlds))):
         notes.append(one.words())
         notes += [
             f"{one.property_id}: {fault} fired only in {', '.join(there)}" for fault, there in one.only_in.items()
         ]
-    return replace(outcome, notes=(*outcome.notes, *notes))
+    return replace(outcome, notes=tuple(notes))

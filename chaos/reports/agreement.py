@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chaos.outcome import Outcome, PropertyResult
 from chaos.verdict import Verdict
@@ -41,6 +41,18 @@ class Agreement:
 def agreements(outcome: Outcome, worlds: tuple[str, ...]) -> tuple[Agreement, ...]:
     """Return what the worlds say of each property; one in which nothing spoke of it has not exercised it."""
     return tuple(_agreement(result, worlds) for result in outcome.properties)
+
+
+def disagreements(outcome: Outcome) -> tuple[str, ...]:
+    """Return a line for each scenario and property that one world calls held and another one broken."""
+    found = []
+    for result in outcome.properties:
+        for scenario in dict.fromkeys(run.scenario for run in result.runs):
+            mine = tuple((run, finding) for run, finding in result.findings if run.scenario == scenario)
+            one = _agreement(replace(result, findings=mine), tuple(dict.fromkeys(run.world for run, _ in mine)))
+            if one.is_contradiction:
+                found.append(f"{one.words()} in {scenario}")
+    return tuple(found)
 
 
 def _agreement(result: PropertyResult, worlds: tuple[str, ...]) -> Agreement:

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from chaos.cli.commands import cli
 from chaos.errors import UsageError
 from chaos.outcome import Outcome, RunResult
-from chaos.reports.agreement import agreements
+from chaos.reports.agreement import agreements, disagreements
 from chaos.verdict import Verdict
 from tests.toolkit import sample_outcomes
 
@@ -44,6 +44,12 @@ def test_what_two_worlds_say_is_put_side_by_side(simulated: Verdict, live: Verdi
     (one,) = (a for a in agreements(in_two_worlds(simulated, live), WORLDS) if a.property_id == "C1.6")
     assert words in one.words()
     assert (one.is_proven, one.is_contradiction) == (words == "the worlds agree", "DISAGREE" in words)
+
+
+def test_a_campaign_names_the_scenario_in_which_its_worlds_disagree() -> None:
+    (said,) = disagreements(in_two_worlds(Verdict.HELD, Verdict.BROKEN))
+    assert said == f"C1.6: THE WORLDS DISAGREE (sim: held, live: broken) in {sample_outcomes.simulated().scenario}"
+    assert disagreements(in_two_worlds(Verdict.HELD, Verdict.UNKNOWN)) == ()
 
 
 def test_a_fault_that_fired_in_one_world_only_is_named() -> None:
