@@ -131,19 +131,16 @@ def faulty_disk() -> Callable[..., AbstractAsyncContextManager[Syscalls]]:
     return failing
 
 
-@pytest_asyncio.fixture
-async def wall_clock(world: LiveWorld) -> AsyncIterator[WallClock]:
+@pytest.fixture
+def wall_clock(world: LiveWorld) -> WallClock:
     """Give a wall clock that jumps: ``await world.start(clock=wall_clock)``, then ``wall_clock.jump(86_400)``."""
     from chaos.errors import NotAvailableError
     from chaos.live.wall_clock import WallClock
 
     try:
-        clock = WallClock(world.file("wall-clock"))
+        return WallClock(world.file("wall-clock"))
     except NotAvailableError as absent:
         pytest.skip(str(absent))
-    yield clock
-    await world.close()  # What its processes leave can be removed only once they have ended.
-    clock.close()
 
 
 @pytest.fixture

@@ -26,13 +26,14 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self, TypeVar
 
 from chaos.errors import ChaosError, DeadlineError, ProcessEndedError, UsageError
-from chaos.live import process_table
+from chaos.live import process_table, undo
 from chaos.live.failpoints import Failpoints, through_bootstrap
 from chaos.live.ledger import Ledger, take
 from chaos.live.watchdog import Guard, Watchdog
 
 T = TypeVar("T")
 GATE = ("/bin/sh", "-c", 'read -r open && exec "$@" </dev/null', "gate")
+CLOCK = "FAKETIME_TIMESTAMP_FILE"
 END_LIMIT_S = 5.0
 POLL_S = 0.01
 ANNOUNCEMENT_BYTES_MAX = 64 * 1024
@@ -69,6 +70,7 @@ class ChildProcess:
         self._announced: asyncio.Future[bytes] | None = None
         self._watchdog: Watchdog | None = None
         self._guard: Guard | None = None
+        self._clock_guard: Guard | None = None
         if failpoints is not None:
             self._ended.add_done_callback(lambda _: failpoints.hear_end())
 
@@ -118,7 +120,7 @@ class ChildProcess:
         try:
             gate = await child._spawn([*GATE, *command], environment, cwd, announces=announces)
             try:
-                child._guard_with(watchdog)
+                child._guard_with(watchdog, has_clock=CLOCK in environment)
                 for limit, value in (limits or {}).items():
                     resource.prlimit(child.pid, getattr(resource, f"RLIMIT_{limit}"), (value, value))
                 os.write(gate, b"open\n")
@@ -253,16 +255,21 @@ class ChildProcess:
             raise DeadlineError(f"the end of {self.name} and its family", END_LIMIT_S, f"{left or self.describe()}")
         if self._watchdog is not None and self._guard is not None:
             self._watchdog.forget(self._guard)
+            if self._clock_guard is not None:
+                undo.remove_segments(self.pid)
+                self._watchdog.forget(self._clock_guard)
 
     def _end_family(self) -> list[process_table.Row]:
         return process_table.end_family(self.pid, self.started, self.mark, END_LIMIT_S)[1]
 
-    def _guard_with(self, watchdog: Watchdog) -> None:
+    def _guard_with(self, watchdog: Watchdog, *, has_clock: bool) -> None:
         started = process_table.start_of(self.pid)
         if started is None:
             raise ProcessEndedError(f"{self.name} at its gate", self.describe())
         self.started = started
         self._watchdog, self._guard = watchdog, watchdog.guard_process(self.pid, started, self.mark)
+        if has_clock:
+            self._clock_guard = watchdog.guard_clock(self.pid)
 
     async def _stands_still(self) -> bool:
         row = process_table.read_row(self.pid)

@@ -8,6 +8,7 @@
   forked child). Then every process still on the list is killed with its family, then every folder is removed.
 * Nothing else is ever touched: a process whose start differs from the recorded one is not signalled, a folder is taken
   on the list only directly in the temporary folder, under our prefix, before it exists or while it is ours.
+* A process with a jumping clock leaves shared memory of libfaketime: files of fixed names with its pid, and ours.
 * Bounded: an alarm ends the watchdog ``LIMIT_S`` after it began to undo, whatever happens.
 """
 
@@ -25,6 +26,8 @@ from chaos.live.process_table import end_family, open_pidfd
 PREFIX = "pywats-chaos-"
 LIMIT_S = 10
 PROCESSES_LIMIT_S = 6.0
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - where libfaketime leaves its segments
+SEGMENTS = ("faketime_shm_", "faketime_sem_", "sem.faketime_sem_")
 DEAF_TO = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP, signal.SIGUSR1, signal.SIGUSR2)
 
 
@@ -35,6 +38,7 @@ class UndoList:
         self._temporary = temporary
         self._processes: dict[str, tuple[int, int, str]] = {}
         self._folders: dict[str, str] = {}
+        self._clocks: dict[str, int] = {}
 
     def __repr__(self) -> str:
         return f"UndoList({len(self._processes)} processes, {len(self._folders)} folders)"
@@ -49,9 +53,12 @@ class UndoList:
             if reason:
                 return reason
             self._folders[number] = arguments[0]
+        elif verb == "clock":
+            self._clocks[number] = int(arguments[0])
         elif verb == "forget":
-            known = self._processes.pop(arguments[0], None) or self._folders.pop(arguments[0], None)
-            return "" if known else f"no entry {arguments[0]}"
+            wanted = arguments[0]
+            known = self._processes.pop(wanted, None) or self._folders.pop(wanted, None)
+            return "" if known or self._clocks.pop(wanted, None) else f"no entry {wanted}"
         else:
             return f"no such request: {verb}"
         return ""
@@ -65,6 +72,8 @@ class UndoList:
             ended, living = end_family(pid, started, mark, max(0.1, deadline - time.monotonic()))
             done += [f"killed process {row.pid}" for row in ended]
             left += [f"process {row.pid} still lives" for row in living]
+        for pid in self._clocks.values():
+            done += [f"removed {name}" for name in remove_segments(pid)]
         for folder in reversed(self._folders.values()):
             try:
                 if remove_tree(folder):
@@ -72,6 +81,24 @@ class UndoList:
             except (OSError, ValueError) as error:
                 left.append(f"could not remove {folder}: {error}")
         return done, left
+
+
+def remove_segments(pid: int) -> list[str]:
+    """Remove what libfaketime has left of a process of ours that has ended; return the names.
+
+    Nothing but plain files of its three names in the place for shared memory, and of this very user.
+    """
+    removed = []
+    for name in (f"{stem}{pid:d}" for stem in SEGMENTS):
+        path = os.path.join(SHARED_MEMORY, name)
+        try:
+            found = os.lstat(path)
+            if stat.S_ISREG(found.st_mode) and found.st_uid == os.getuid():
+                os.unlink(path)
+                removed.append(path)
+        except FileNotFoundError:
+            continue
+    return removed
 
 
 def refusal(folder: str, temporary: str) -> str:

@@ -2,8 +2,8 @@
 
 * The offset is in a file that the process looks at whenever it asks for the time: a jump holds from its next look on.
 * The monotonic clock stays real (``FAKETIME_DONT_FAKE_MONOTONIC``): with it faked, Python's waits never end.
-* libfaketime leaves segments in ``/dev/shm`` when its process is killed; those of the processes started with this clock
-  are removed by ``close``, and nothing else is.
+* libfaketime leaves segments in ``/dev/shm`` when its process is killed: they are on the undo list of the watchdog before
+  the process runs, and are removed when it is closed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ PLACES = (
     "/usr/lib/faketime/libfaketime.so.1",
     "/usr/local/lib/faketime/*.so.1",
 )
-SHARED_MEMORY = "/dev/shm"  # noqa: S108 - where libfaketime leaves its segments
 
 
 class WallClock:
@@ -31,11 +30,10 @@ class WallClock:
     def __init__(self, file: Path) -> None:
         self._library, self._file = find_library(), file
         self._offset_s = 0.0
-        self._pids: list[int] = []
         self._write()
 
     def __repr__(self) -> str:
-        return f"WallClock({self._offset_s:+g} s, {len(self._pids)} processes)"
+        return f"WallClock({self._offset_s:+g} s)"
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -57,17 +55,6 @@ class WallClock:
         """Move the clock by that much, forward or (negative) back."""
         self._offset_s += seconds
         self._write()
-
-    def lived_by(self, pid: int) -> None:
-        """Remember a process that was started with this clock, so that what it leaves is removed."""
-        self._pids.append(pid)
-
-    def close(self) -> None:
-        """Remove what libfaketime has left of the processes; end them first. Idempotent."""
-        for pid in self._pids:
-            for name in (f"faketime_shm_{pid}", f"faketime_sem_{pid}", f"sem.faketime_sem_{pid}"):
-                Path(SHARED_MEMORY, name).unlink(missing_ok=True)
-        self._pids.clear()
 
     def _write(self) -> None:
         aside = self._file.with_name(f"{self._file.name}.new")

@@ -111,6 +111,10 @@ class Watchdog:
         """
         return self._guard("process", f"process {pid}", str(pid), str(started), mark)
 
+    def guard_clock(self, pid: int) -> Guard:
+        """Have the shared memory removed that libfaketime leaves of that process. Call it before the process runs."""
+        return self._guard("clock", f"clock of process {pid}", str(pid))
+
     def guard_folder(self, path: Path) -> Guard:
         """Have that folder removed. Call it before the folder exists.
 

@@ -112,8 +112,6 @@ class LiveWorld(WorldLooks, Hands):
             line = replace(line, environment={**line.environment, **clock.environment})
         process = await self._run(line, armed, stacks=self._stacks)
         self._started = process
-        if clock is not None:
-            clock.lived_by(process.pid)
         await process.announced(START_LIMIT_S)
         operation.ok(pid=process.pid)
         reins = Reins(process, self._folder, self._watchdog, self.history, self._choice)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -18,6 +19,36 @@ import os, tempfile, time
 os.mkdir(f"{tempfile.gettempdir()}/pywats-chaos-{os.getpid()}-x")
 time.sleep(30)
 """
+
+
+CLOCK = """
+import asyncio, os, pathlib, sys
+from chaos.live.process import ChildProcess
+from chaos.live.run_folder import RunFolder
+from chaos.live.wall_clock import WallClock
+from chaos.live.watchdog import Watchdog
+
+async def main():
+    watchdog = Watchdog.start()
+    folder = RunFolder.create(watchdog)
+    clock = WallClock(folder.file("clock"))
+    command = [sys.executable, "-c", "import time; time.sleep(60)"]
+    child = await ChildProcess.start(command, watchdog=watchdog, log=folder.file("log"), env=clock.environment)
+    while not [name for name in os.listdir("/dev/shm") if name.endswith(f"_{child.pid}")]:
+        await asyncio.sleep(0.01)
+    print("SEGMENTS", child.pid, flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.needs("faketime")
+def test_a_process_with_a_jumping_clock_leaves_no_shared_memory(tmp_path: Path) -> None:
+    found = kill_a_run([sys.executable, "-c", CLOCK], 4.0, tmp_path / "log")
+    said, pid = (tmp_path / "log").read_text().split()[:2]
+    assert (said, found.left) == ("SEGMENTS", ())
+    assert not [name for name in os.listdir("/dev/shm") if name.endswith(f"_{pid}")]
 
 
 def test_runs_of_three_kinds_killed_at_random_moments_leave_nothing() -> None:
