@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from chaos.errors import ExperimentError, UsageError
 from chaos.experiment.document import Document, read_document
-from chaos.experiment.terms import At, Duration, Holed, InData, Url
+from chaos.experiment.terms import At, Duration, Holed, InData, Url, measured
 from chaos.live.proxy.settings import ToxicSettings
 from chaos.live.proxy.steps import Direction
 from chaos.rules.wats_server import rules_from_data
@@ -23,6 +23,8 @@ Argv = Annotated[tuple[Holed, ...], Field(min_length=1)]
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\t\r\n]+$")]
 StopSignal = Literal["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"]
 SHOWN_CHARACTERS = 60
+SHORT = {"after": "after_bytes"}
+"""Shorter names of a toxic's attributes, where the value says the unit: ``after = "512 B"``."""
 
 
 class Part(BaseModel):
@@ -230,7 +232,9 @@ class Experiment(Part):
 def toxic_of(proxy: Mapping[str, Mapping[str, Any]]) -> ToxicSettings:
     """Return the toxic that a fault names, checked. Raises ``ValueError``."""
     ((kind, given),) = proxy.items()
-    attributes = dict(given)
+    attributes = {
+        SHORT.get(key, key) if isinstance(value, str) else key: measured(value) for key, value in given.items()
+    }
     stream, toxicity = attributes.pop("stream", "downstream"), attributes.pop("toxicity", 1.0)
     if stream not in list(Direction):
         raise ValueError(f"stream: {' or '.join(Direction)}")

@@ -13,9 +13,11 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator
 
 SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0}
+SIZES = {"B": 1, "kB": 1000, "KiB": 1024, "MB": 1_000_000, "MiB": 1024 * 1024}
 LONGEST_S = 3600.0
 PLACEHOLDERS = ("data", "server", "port", "here")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?) ?(ms|s|min)")
+_SIZE = re.compile(r"(\d+) ?(B|kB|KiB|MB|MiB)")
 _AFTER = re.compile(r"after (\d+) (requests?|answers?)")
 _HOLE = re.compile(r"\{([^{}]*)\}")
 
@@ -44,6 +46,18 @@ class Moment:
             return "as soon as the workload begins"
         what = str(self.when)[: -1 if self.count == 1 else None]
         return f"after {self.count} {what} at the server"
+
+
+def measured(given: Any) -> Any:
+    """Return a toxic's attribute as its number: sizes such as "512 B" in bytes, durations such as "2 s" in ms.
+
+    Whatever is neither stays as it is.
+    """
+    if not isinstance(given, str):
+        return given
+    if found := _SIZE.fullmatch(given):
+        return int(found.group(1)) * SIZES[found.group(2)]
+    return round(_seconds(given) * 1000) if _DURATION.fullmatch(given) else given
 
 
 def _seconds(given: Any) -> float:

@@ -17,6 +17,7 @@ from chaos.live.wats_server import MODULE, Announcement, WatsServerClient
 from chaos.wats_server.events import EventKind
 from chaos.worlds.request_facts import observe_requests
 from chaos.worlds.server_calls import ServerCalls
+from chaos.worlds.waiting import until
 
 START_LIMIT_S = 20.0
 log = logging.getLogger(__name__)
@@ -60,6 +61,19 @@ class LiveServer(ServerCalls):
         if self._is_tamed and event == EventKind.RULE_FIRED:
             return  # The rules that could fire are left out of this run.
         await self.control.wait_for(event, report_id=report_id, after=after, deadline_s=limit_s)
+
+    async def received(self, report_id: str, *, times: int = 1, effect: int | None = None, limit_s: float = 20) -> None:
+        """Return once the report was delivered that often, and stored ``effect`` times if that is given.
+
+        Raises ``OverdueError`` with the deliveries that there were.
+        """
+
+        async def counts() -> tuple[int, int]:
+            known = (await self.deliveries()).get(report_id)
+            return (known.deliveries, known.effects) if known else (0, 0)
+
+        what = f"{times} deliveries of {report_id}" + ("" if effect is None else f", of effect {effect}")
+        await until(counts, lambda found: found[0] == times and effect in (None, found[1]), what, limit_s)
 
     async def go_down(self) -> None:
         """Stop listening and cut open connections, unless that fault is left out of this run."""

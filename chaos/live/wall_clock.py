@@ -2,7 +2,7 @@
 
 * The offset is in a file that the process looks at whenever it asks for the time: a jump holds from its next look on.
 * The monotonic clock stays real (``FAKETIME_DONT_FAKE_MONOTONIC``): with it faked, Python's waits never end.
-* libfaketime leaves segments in ``/dev/shm`` when its process is killed: they are on the undo list of the watchdog before
+* libfaketime leaves segments in ``/dev/shm`` when its process is killed: they are on the watchdog's undo list before
   the process runs, and are removed when it is closed.
 """
 

@@ -8,6 +8,7 @@ import pytest
 
 from chaos.errors import ExperimentError
 from chaos.experiment import read_experiment, told_in_words
+from chaos.experiment.model import toxic_of
 
 GOOD = """\
 [subject]
@@ -108,6 +109,27 @@ def test_an_experiment_without_a_fault_or_a_steady_state_is_none(tmp_path: Path)
     assert "fault" in complaint(tmp_path, fault, "")[1]
     lines = GOOD[GOOD.index("[steady-state]") : GOOD.index("[[fault]]")]
     assert "steady-state" in complaint(tmp_path, lines, "")[1]
+
+
+@pytest.mark.parametrize(
+    ("given", "attributes"),
+    [
+        ('{ after = "512 B" }', {"after_bytes": 512}),
+        ('{ after = "2 KiB", timeout = "0.5 s" }', {"after_bytes": 2048, "timeout": 500}),
+        ("{ after_bytes = 3 }", {"after_bytes": 3}),
+    ],
+)
+def test_a_toxic_takes_values_with_their_units(tmp_path: Path, given: str, attributes: dict[str, int]) -> None:
+    path = tmp_path / "experiment.toml"
+    path.write_text(GOOD.replace("{ timeout = 5 }", given))
+    (fault,) = read_experiment(path)[0].fault
+    assert fault.proxy is not None
+    assert toxic_of(fault.proxy).attributes == attributes
+
+
+@pytest.mark.parametrize("given", ['{ after = "512 b" }', '{ after = "soon" }', '{ timeout = "-1 s" }'])
+def test_a_unit_that_is_none_is_refused_with_its_line(tmp_path: Path, given: str) -> None:
+    assert complaint(tmp_path, "{ timeout = 5 }", given)[0] == 13
 
 
 def test_the_dry_run_says_every_step_in_words(tmp_path: Path) -> None:

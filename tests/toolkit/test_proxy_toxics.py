@@ -112,6 +112,13 @@ def test_reset_peer_resets_once_behind_the_first_data() -> None:
     assert bench.fired == 1
 
 
+def test_reset_peer_lets_so_many_bytes_pass_first() -> None:
+    bench = Bench("reset_peer", after_bytes=7)
+    steps = bench.takes(b"12345", b"67890", b"more")
+    assert text(steps) == b"1234567"
+    assert [step.kind for step in steps if step.kind is not StepKind.DATA] == [StepKind.RESET]
+
+
 def test_limit_data_lets_exactly_that_much_pass_over_several_pieces() -> None:
     bench = Bench("limit_data", bytes=7)
     steps = bench.takes(b"12345", b"67890", b"more")
