@@ -38,7 +38,7 @@ def test_every_fixture_has_an_example() -> None:
 
 HANGING = """
     import asyncio, pytest
-    @pytest.mark.deadline(3)
+    @pytest.mark.deadline(6)
     @pytest.mark.asyncio
     async def test_it(world):
         service = await world.start(failpoints={"task:ping": "hang"})
@@ -48,10 +48,10 @@ HANGING = """
 
 
 TOO_SLOW = {
-    "with pytest-timeout": (3, ()),
-    "without it": (3, ("-p", "no:timeout")),
-    "ended by it": (50, ("--timeout", "6", "--timeout-method", "signal")),
-    "under xdist": (3, ("-n", "1")),
+    "with pytest-timeout": (6, ()),
+    "without it": (6, ("-p", "no:timeout")),
+    "ended by it": (50, ("--timeout", "12", "--timeout-method", "signal")),
+    "under xdist": (6, ("-n", "1")),
 }
 
 
@@ -59,7 +59,7 @@ TOO_SLOW = {
 def test_a_test_that_is_too_slow_tells_where_the_service_stands(tmp_path: Path, case: str) -> None:
     """The report names the await that the hung task sits on, what is open, and the last fault."""
     deadline_s, options = TOO_SLOW[case]
-    found = run_pytest(tmp_path, HANGING.replace("deadline(3)", f"deadline({deadline_s})"), *options)
+    found = run_pytest(tmp_path, HANGING.replace("deadline(6)", f"deadline({deadline_s})"), *options)
     assert "1 failed" in found.stdout, found.stdout
     assert "where the service stood" in found.stdout
     assert re.search(r"task ping\n(?:  .*\n)*?  rhythms\.py:\d+ in Rhythms\.ping", found.stdout), found.stdout
