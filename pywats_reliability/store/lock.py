@@ -6,7 +6,9 @@ it ``.lock.holder`` tells process, computer and start; it is for people, nothing
 
 from __future__ import annotations
 
+import errno
 import json
+import logging
 import os
 import platform
 from pathlib import Path
@@ -17,9 +19,11 @@ from pywats_reliability.disk import Disk
 from pywats_reliability.errors import DiskError, StoreLockedError
 from pywats_reliability.ports import WallClock
 
+log = logging.getLogger(__name__)
 LOCK_NAME = ".lock"
 HOLDER_NAME = ".lock.holder"
 HOLDER_BYTES_MAX = 4096
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class FolderLock:
@@ -31,7 +35,10 @@ class FolderLock:
         self._lock = filelock.FileLock(folder / LOCK_NAME, thread_local=False)
 
     def acquire(self) -> None:
-        """Take the lock without waiting. Raises ``StoreLockedError`` naming the holder, or ``DiskError``."""
+        """Take the lock without waiting. Raises ``StoreLockedError`` naming the holder, or ``DiskError``.
+
+        That a full disk does not take the holder's name is no error, but logged: a start sends what fills it.
+        """
         try:
             self._lock.acquire(blocking=False)
         except filelock.Timeout:
@@ -40,9 +47,11 @@ class FolderLock:
             raise DiskError("lock", self.folder / LOCK_NAME, error) from error
         try:
             self._disk.write_atomically(self.folder / HOLDER_NAME, self._introduction())
-        except DiskError:
-            self._lock.release()
-            raise
+        except DiskError as error:
+            if error.error_number not in FULL:
+                self._lock.release()
+                raise
+            log.warning("a second service will not be told who holds the folder: %s", error)
 
     def release(self) -> None:
         """Give the lock back; harmless when it is not held. Raises ``DiskError``."""

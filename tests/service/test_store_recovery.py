@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -295,3 +296,20 @@ async def test_the_holder_is_written_for_people(tmp_path: Path) -> None:
     async with opened(tmp_path):
         found = json.loads((tmp_path / ".lock.holder").read_text())
         assert (found["pid"], found["since"]) == (os.getpid(), "2026-11-23T14:30:00+00:00")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+async def test_a_full_disk_keeps_no_start_from_sending_what_fills_it(
+    tmp_path: Path, number: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    report = make_report()
+    async with opened(tmp_path) as store:
+        await store.accept(report)
+    with failing("write", number):
+        async with opened(tmp_path) as store:
+            record = store.take()
+            assert record is not None
+            assert await store.read(record) == report.body
+            await store.mark_sent(record)
+    assert records(tmp_path / "sent") == [report.body]
+    assert "a second service will not be told who holds the folder" in caplog.text
