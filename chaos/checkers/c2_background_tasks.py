@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from chaos.checkers.judgement import accepted, judged, kept, lost, undelivered
+from chaos.checkers.judgement import accepted, judged, lost, undelivered, unsaved
 from chaos.history import History, Kind
 from chaos.protocols import Checker
 from chaos.verdict import Finding
@@ -26,8 +26,7 @@ def a_critical_failure_is_an_error_at_once(history: History) -> Finding:
     wrong += [f"health answered {h['status_code']} without naming {task}" for h in health if task not in h["text"]]
     refused = [op for op in history.operations("submit") if op.outcome is not Kind.OK]
     wrong += [f"submitting ended {op.outcome}: {op.value.get('error')}" for op in refused]
-    pending = kept(history.last("folders").value, "pending", "sent")
-    wrong += [f"report {i[:8]} was not saved" for i in accepted(history) if i not in pending]
+    wrong += unsaved(history)
     looks = len(failed) * len(health) * len(accepted(history))
     return judged("Error at once, the task named, IPC, health and submitting go on", wrong, of=looks)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from chaos.checkers.judgement import accepted, judged, kept
+from chaos.checkers.judgement import accepted, judged, unsaved
 from chaos.history import Event, History, Kind
 from chaos.protocols import Checker
 from chaos.verdict import Finding
@@ -88,8 +88,7 @@ def an_error_names_the_critical_task(history: History) -> Finding:
         wrong += _lost_their_rhythm(looks, task)
     refused = [op for op in history.operations("submit") if op.outcome is not Kind.OK] if count else []
     wrong += [f"submitting ended {op.outcome}: {op.value.get('error')}" for op in refused]
-    saved = kept(history.observed("folders")[-1].value, "pending", "sent") if count and accepted(history) else {}
-    wrong += [f"report {i[:8]} was not saved" for i in accepted(history) if count and i not in saved]
+    wrong += unsaved(history) if count and accepted(history) else []
     return judged("Error at once, named by its reasons, and the others in their rhythm", wrong, of=count)
 
 

@@ -61,6 +61,21 @@ def lost(history: History) -> list[str]:
     return wrong
 
 
+def unsaved(history: History) -> list[str]:
+    """Return the accepted reports that the last look found neither whole in pending/ nor in sent/ with good reason."""
+    here, there = history.last("folders").value, delivered(history.last("deliveries").value)
+    waiting, sent = kept(here, "pending"), kept(here, "sent")
+    wrong = []
+    for report_id, sha256 in accepted(history).items():
+        if any(copy["sha256"] == sha256 for copy in waiting.get(report_id, [])):
+            continue
+        if not any(copy["sha256"] == sha256 for copy in sent.get(report_id, [])):
+            wrong.append(f"report {report_id[:8]} was not saved")
+        elif report_id not in there:
+            wrong.append(f"report {report_id[:8]} is in sent/, and the server does not have it")
+    return wrong
+
+
 def undelivered(history: History) -> list[str]:
     """Return the accepted reports that did not reach the server, once in effect, by the end, in words."""
     there = delivered(history.last("deliveries").value)

@@ -17,6 +17,7 @@ from chaos.checkers import (
     h5_bounded_queue,
     h6_ipc,
 )
+from chaos.checkers.judgement import unsaved
 from chaos.history import History
 from chaos.protocols import Checker
 from chaos.verdict import Verdict
@@ -345,3 +346,23 @@ def test_every_checker_is_judged_by_histories_that_pass_and_that_fail() -> None:
     checks = {check for module in modules for several in module.CHECKERS.values() for check in several}
     for wanted in (HELD, BROKEN):
         assert checks == {check for check, _, verdict in CASES if verdict is wanted}
+
+
+@pytest.mark.parametrize(
+    ("copies", "there", "wrong"),
+    [
+        ([("pending", "a")], {}, ""),
+        ([("sent", "a")], {"a": (1, 1)}, ""),
+        ([("sent", "a")], {}, "is in sent/, and the server does not have it"),
+        ([("failed", "a")], {}, "was not saved"),
+        ([], {"a": (1, 1)}, "was not saved"),
+    ],
+)
+def test_what_was_accepted_is_saved_while_it_waits_or_was_delivered(
+    copies: list[tuple[str, str]], there: dict[str, tuple[int, int]], wrong: str
+) -> None:
+    pen = Pen()
+    pen.accepted("a")
+    pen.look(*copies, delivered=there)
+    found = unsaved(pen.history)
+    assert [wrong in words for words in found] == ([True] if wrong else [])
