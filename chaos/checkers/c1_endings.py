@@ -12,7 +12,8 @@ from chaos.protocols import Checker
 from chaos.verdict import Finding
 
 STOPPING = "service_stopping"
-_LEFT = re.compile(r"(?:shutdown \w+ after [^\n]*|closed, and )left behind: (?P<what>[^\n]*)")
+_REPORTED = re.compile(r"shutdown \w+ after [^\n]*left behind: (?P<what>[^\n]*)")
+_LOGGED = re.compile(r"left behind: (?P<what>[^\n]*)")
 MARGIN_S = 3.0
 """What a live stop may take beyond its limit: the service's own exit guard waits 2 s before it ends the process."""
 
@@ -47,11 +48,13 @@ def what_does_not_end_is_named(history: History) -> Finding:
     stops = list(history.operations("stop"))
     wrong = [f"the stop took {s.took_s:.1f} s, limit {limit_s} s" for s in stops if s.took_s > limit_s + MARGIN_S]
     wrong += [f"the stop ended {s.value.get('outcome')}" for s in stops if s.value.get("outcome") != "forced"]
-    left = " ".join(found["what"] for found in _LEFT.finditer(str(history.last("remains").value["said"])))
     works = [look.value for look in history.observed("unending")]
-    wrong += [f"no {work['work']} is named, but {left!r}" for work in works if work["work"] not in left]
-    if any(work["is_at_a_report"] for work in works) and not any(report in left for report in accepted(history)):
-        wrong.append("no report is named that it is at")
+    for work in works:
+        named = _REPORTED if work["is_at_a_report"] else _LOGGED  # The rest is met when the report is written already.
+        left = " ".join(found["what"] for found in named.finditer(str(history.last("remains").value["said"])))
+        wrong += [] if work["work"] in left else [f"no {work['work']} is named, but {left!r}"]
+        if work["is_at_a_report"] and not any(report in left for report in accepted(history)):
+            wrong.append("no report is named that it is at")
     wrong += lost(history) + undelivered(history)
     return judged("in time, forced, named, nothing lost", wrong, of=len(stops) * len(works))
 
