@@ -3,13 +3,17 @@
 * A place is a dotted Python name; its function is exchanged for as long as the world is entered, and acts only in the
   processes that were started with it. Everybody else passes through.
 * Every passing counts, and every firing is written into the history at the instant at which it happens.
+* A place at a line is refused: it needs the function compiled anew, which the bootstrap of a live process does.
 """
 
 from __future__ import annotations
 
 import asyncio
+import fnmatch
 import inspect
 import signal
+import sys
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -27,14 +31,16 @@ NOTHING = object()
 
 
 class SimFailpoint:
-    """One place in a simulated process's code, with what happens there."""
+    """One place in a simulated process's code, with what happens there. Raises ``UsageError``."""
 
     def __init__(self, kernel: SimKernel, history: History, place: str, target: str, terms: str) -> None:
         self.target, self.terms = parse_target(target), parse_terms(terms)
+        if self.target.line:
+            raise UsageError("#before or #after in simulated time", target, "use #line in a live process")
         self._kernel, self._history, self._place = kernel, history, place
         self._used = [0] * len(self.terms)
         self.reached = self._fired = 0
-        self._released = False
+        self._releases = 0
         self._waiting: list[tuple[SimProcess, Callable[[], None]]] = []
         self.process: SimProcess | None = None
 
@@ -63,12 +69,14 @@ class SimFailpoint:
         """Do nothing: every firing is in the history already (a live one has to be asked)."""
 
     def release(self) -> None:
-        """Let go on what is paused there."""
-        self._released = True
+        """Let go on what is paused there; who comes later is paused again."""
+        self._releases += 1
 
     def applies(self) -> bool:
-        """Return whether the code that runs is that of the process this belongs to."""
-        return self.process is not None and self._kernel.current is self.process
+        """Return whether the code that runs is that of the process (and of the task, if one is named) it is for."""
+        if self.process is None or self._kernel.current is not self.process:
+            return False
+        return not self.target.task or fnmatch.fnmatchcase(_name_of_runner(), self.target.task)
 
     def due(self) -> Term | None:
         """Count one passing and return what is to happen."""
@@ -93,12 +101,12 @@ class SimFailpoint:
         term = self.due()
         if term is None:
             return NOTHING
-        if term.action in ("sleep", "block", "hang"):
-            lasts_ns = int(term.arguments[0] * 1e9) if term.arguments else FOREVER_NS
-            self._kernel.block(self._kernel.now_ns + lasts_ns, f"failpoint {self._place}")
+        if term.action in ("sleep", "block", "hang", "cling"):
+            self._block(term)
             return NOTHING
         if term.action == "pause":
-            while not self._released:
+            releases = self._releases
+            while self._releases == releases:
                 self._kernel.block(self._kernel.now_ns + int(POLL_S * 1e9), f"failpoint {self._place}")
             return NOTHING
         return self._act(term)
@@ -115,14 +123,18 @@ class SimFailpoint:
         elif term.action == "cling":
             await _cling()
         elif term.action == "pause":
-            while not self._released:  # noqa: ASYNC110 - virtual time; whoever releases it is another process
+            releases = self._releases
+            while self._releases == releases:  # noqa: ASYNC110 - virtual time; whoever releases it is another process
                 await asyncio.sleep(POLL_S)
         elif term.action == "block":
-            lasts_ns = int(term.arguments[0] * 1e9) if term.arguments else FOREVER_NS
-            self._kernel.block(self._kernel.now_ns + lasts_ns, f"failpoint {self._place}")
+            self._block(term)
         else:
             return self._act(term)
         return NOTHING
+
+    def _block(self, term: Term) -> None:
+        lasts_ns = int(term.arguments[0] * 1e9) if term.arguments else FOREVER_NS
+        self._kernel.block(self._kernel.now_ns + lasts_ns, f"failpoint {self._place}")
 
     def _act(self, term: Term) -> Any:
         assert self.process is not None, "it acts in its own process only"
@@ -136,10 +148,21 @@ class SimFailpoint:
             self.process.exit_now(term.arguments[0])
         elif term.action == "term":
             self.process.send_signal(signal.SIGTERM)
+        elif term.action == "print":
+            sys.stdout.write(f"{term.arguments[0]}\n")
         return NOTHING
 
     def __repr__(self) -> str:
         return f"SimFailpoint({self._place}, reached {self.reached}, fired {self._fired})"
+
+
+def _name_of_runner() -> str:
+    """Return the name of the task that runs here, outside of tasks that of the thread."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        task = None  # No loop runs in this thread.
+    return task.get_name() if task is not None else threading.current_thread().name
 
 
 async def _cling() -> None:
