@@ -60,15 +60,22 @@ class RunLog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the record, as text: what it was made of may not outlive the run."""
-        if len(self.records) >= RECORDS_MAX:
-            self.dropped += 1
-            return
         kernel = self._kernel
         assert kernel is not None, "it listens while a world is entered"
         process = kernel.current.name if kernel.current is not None else "world"
         failure = logging.Formatter().formatException(record.exc_info) if record.exc_info else ""
-        text = record.getMessage()
-        self.records.append(LogRecord(kernel.now_ns, process, record.levelno, record.name, text, failure))
+        self._keep(LogRecord(kernel.now_ns, process, record.levelno, record.name, record.getMessage(), failure))
+
+    def said(self, process: str, stream: str, line: str) -> None:
+        """Keep a line that a process wrote to its standard output or standard error."""
+        assert self._kernel is not None, "it listens while a world is entered"
+        self._keep(LogRecord(self._kernel.now_ns, process, logging.INFO, stream, line, ""))
+
+    def _keep(self, record: LogRecord) -> None:
+        if len(self.records) < RECORDS_MAX:
+            self.records.append(record)
+        else:
+            self.dropped += 1
 
     def text(self) -> str:
         """Return everything as one text."""

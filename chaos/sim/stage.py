@@ -24,6 +24,7 @@ from chaos.sim.escapes import Escapes
 from chaos.sim.failpoints import FailpointSeam
 from chaos.sim.kernel import SimKernel
 from chaos.sim.net import NetworkSeam, SimulatedNetwork
+from chaos.sim.output import Output
 from chaos.sim.process_calls import ProcessCalls
 from chaos.sim.run_log import RunLog
 from chaos.sim.seams import Seam
@@ -48,7 +49,8 @@ class Stage:
         self.folder = FOLDER
         self.failpoints, self.clock, self.log = FailpointSeam(), Clock(), RunLog()
         self.escapes = Escapes()
-        seams: list[Seam] = [self.escapes, self.log, self.clock, Entropy(), Threads(), ProcessCalls(), self.failpoints]
+        seams: list[Seam] = [self.escapes, self.log, Output(self.log), self.clock, Entropy(), Threads(), ProcessCalls()]
+        seams.append(self.failpoints)
         script = Script(calmed=trial.zeroed)
         self.kernel = SimKernel(Seed(trial.seed), policy=trial.policy, script=script, seams=seams)
         self.disk = add_disk(self.kernel)
