@@ -101,6 +101,10 @@ class History:
         self.events.append(event)
         return event
 
+    def close(self) -> None:
+        """Let go of the clock, and so of the whole world behind it: from now on it can be read, not written on."""
+        self._now_ns = _no_clock
+
     def elapsed_ns(self, clock_ns: int) -> int:
         """Return when a moment of the world's clock was, counted from the start of the run."""
         return clock_ns - self._start_ns
@@ -165,7 +169,7 @@ class History:
 
 
 def _no_clock() -> int:
-    raise AssertionError("a history that came from another process is read only")
+    raise AssertionError("a history that was closed, or came from another process, is read only")
 
 
 class Running:

@@ -74,6 +74,7 @@ def play(
         failure = _driven(stage, tester) or (failures[0] if failures else Failure("the tester ended without a word"))
         stage.look(*(world.server.tell_requests for world in worlds))
     history = stage.history
+    history.close()
     plan = tuple(worlds[0].plan) if worlds else ()
     marks = dict(worlds[0].marks) if worlds else {}
     findings = tuple(judge(scenario, history, failure, checkers, is_whole=False))

@@ -27,5 +27,6 @@ def collected_afterwards() -> Iterator[None]:
         yield
     finally:
         with warnings.catch_warnings(action="ignore"):  # Of what the dead did not await or close.
-            gc.collect(0)
+            gc.collect(0)  # Finalizers of what was left in the middle run, and bring parts of their world back once;
+            gc.collect(1)  # by now those are dead, too.
         gc.enable()
