@@ -36,6 +36,8 @@ SPIN_STEPS = 10_000  # Steps in one instant before further ones cost time:
 SPIN_STEPS_PAID = 1_000  # so many steps
 SPIN_COST_NS = 1_000_000  # cost so much.
 TIMERS_SWEPT_AT = 1_024
+UNKNOWN = object()
+"""No loop at all. To tell asyncio which loop runs is a system call in Python 3.11, so it is told on a change only."""
 
 set_running_loop = asyncio._set_running_loop  # noqa: SLF001 - public by its documentation, for event loops
 
@@ -75,6 +77,7 @@ class Scheduler:
         self._carrier: greenlet | None = None
         self._spare: list[greenlet] = []
         self._until_ns = FOREVER_NS
+        self._running: object = UNKNOWN
 
     def next_number(self) -> int:
         """Return a number that nothing else in this world has."""
@@ -108,12 +111,15 @@ class Scheduler:
         assert self._hub is None, "the world is being driven already"
         self.is_stopping, self._until_ns = False, until_ns
         self._hub = getcurrent()
+        self._running = UNKNOWN  # Whoever had this thread meanwhile may have left another there.
+        self.enter_world()
         try:
             # A new one, never a spare: a spare began deep in another's stack, and its successor would begin deeper.
             self._carrier = greenlet(self._take_turns, self._hub)
             self._carrier.switch()
         finally:
             self._hub = self._carrier = None
+            self._running = UNKNOWN
             self.enter_world()
 
     @property
@@ -277,20 +283,24 @@ class Scheduler:
 
     def enter_loop(self, loop: SimLoop) -> None:
         """Say that what follows is code of this loop's process."""
-        set_running_loop(None)
-        set_running_loop(loop)
+        if self._running is not loop:
+            self._running = loop
+            set_running_loop(loop)
         self.loop, self.current, self.strand = loop, loop.process, None
 
     def enter_world(self) -> None:
         """Say that what follows is the world's own code."""
-        set_running_loop(None)
+        if self._running is not None:
+            self._running = None
+            set_running_loop(None)
         self.loop = self.current = self.strand = None
 
     def enter_strand(self, strand: Strand) -> None:
         """Say that what follows is code of a thread."""
-        set_running_loop(None)
-        if strand.sees_loop and strand.process.loop.is_running():
-            set_running_loop(strand.process.loop)
+        seen = strand.process.loop if strand.sees_loop and strand.process.loop.is_running() else None
+        if self._running is not seen:
+            self._running = seen
+            set_running_loop(seen)
         self.loop, self.current, self.strand = None, strand.process, strand
 
     def spare_stacks(self) -> list[greenlet]:
