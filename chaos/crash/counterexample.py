@@ -52,7 +52,7 @@ class Story:
 
 def story_of(recording: Recording, state: CrashState, *, whole: bool = False) -> Story:
     """Return the story of a state; ``whole``: with every row, not only those around the losses and the crash."""
-    namer, rows = _Namer(recording.start), list[Row]()
+    namer, rows = Namer(recording.start), list[Row]()
     lost = {loss.index: loss for loss in state.lost}
     for index, entry in enumerate(recording.entries[: state.point]):
         words = namer.words(entry.operation)
@@ -88,14 +88,19 @@ def _mark(operation: Operation) -> str:
     return SYNCED if isinstance(operation, Sync | SyncAll | SyncFailed) else SURVIVED
 
 
-class _Namer:
+class Namer:
     """Says of an operation what it did, with paths instead of nodes."""
 
     def __init__(self, start: Tree) -> None:
         self._tree = start.copy()
         self._paths = {node: path for path, node in start.paths()} | {0: "."}
 
+    def path_of(self, node: Node) -> str:
+        """Return the path that leads to a node by now, or did last."""
+        return self._paths[node]
+
     def take(self, entry: Entry) -> None:
+        """Go on to what is there after the entry."""
         operation = entry.operation
         self._tree.apply(operation)
         match operation:
@@ -110,6 +115,7 @@ class _Namer:
                 self._paths[node] = new + path[len(old) :]
 
     def contents(self) -> Contents:
+        """Return what is there by now."""
         return self._tree.contents()
 
     def _path(self, folder: Node, name: str) -> str:
@@ -117,6 +123,7 @@ class _Namer:
         return name if above == "." else f"{above}/{name}"
 
     def words(self, operation: Operation) -> str:  # noqa: PLR0911 - one case for each operation
+        """Return what an operation does, before it is taken."""
         match operation:
             case MakeFile(folder, name):
                 return f"make {self._path(folder, name)}"

@@ -55,8 +55,8 @@ class Stage:
         self.kernel = SimKernel(Seed(trial.seed), policy=trial.policy, script=script, seams=seams)
         self.disk = add_disk(self.kernel)
         persistence = PERSISTENCE[self.kernel.choices.below("disk/model", len(PERSISTENCE))]
-        volume = self.disk.mount(self.folder, persistence=persistence)
-        self.disk_looks = DiskLooks(volume)
+        self.volume = self.disk.mount(self.folder, persistence=persistence)
+        self.disk_looks = DiskLooks(self.volume)
         self.network = SimulatedNetwork(self.kernel, report=self._network_fault, socket_files=self.disk)
         self.kernel.network = self.network
         self.kernel.seams.append(NetworkSeam(self.network))

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,13 @@ SUBJECT = ReferenceSubject()
 
 @pytest.fixture(scope="module")
 def server_url() -> Iterator[str]:
-    """Run a WATS server."""
+    with server() as url:
+        yield url
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """Run a WATS server, and yield its address."""
     line = [sys.executable, "-m", MODULE, "--announce", "-"]
     with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
