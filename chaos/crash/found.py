@@ -1,7 +1,7 @@
 """A counterexample of an exploration: the crash that breaks a property, as a table, and the folder to look at.
 
-It is the one with the fewest crashes; of all states that the last of these may leave, the broken one with the fewest
-operations lost, and of those the earliest. A *way*
+It is for the first of the story's properties that is broken: the one with the fewest crashes; of all states that the
+last of these may leave, the broken one with the fewest operations lost, and of those the earliest. A *way*
 to a node is written as the numbers of the states that lead to it, ``41`` or ``41/3``, after the disturbance if there is
 one (``EIO@7:41``): together with story and model it makes the same folder again.
 """
@@ -43,12 +43,14 @@ def counterexample(story: CrashStory, found: Explored) -> Counterexample | None:
     """Return the smallest counterexample of an exploration, None when nothing was broken."""
     if not found.broken:
         return None
-    smallest = _fewest_lost(story, found.model, min(found.broken, key=_size))
+    wanted = next((name for name in story.proves if name in found.broken_properties), min(found.broken_properties))
+    few = min((broken for broken in found.broken if wanted in broken.wrong), key=_size)
+    smallest = _fewest_lost(story, found.model, few, wanted)
     return Counterexample(way_of(smallest.node), smallest.node, smallest.wrong, table_of(story, found.model, smallest))
 
 
-def _fewest_lost(story: CrashStory, model: Persistence, broken: Broken) -> Broken:
-    """Return, of all states that the last crash before ``broken`` may leave, the broken one with the fewest losses.
+def _fewest_lost(story: CrashStory, model: Persistence, broken: Broken, wanted: str) -> Broken:
+    """Return, of all states that the last crash before ``broken`` may leave, the one that breaks it with fewest losses.
 
     The exploration itself meets a folder once, by whichever losses led there first, and may have met it elsewhere.
     """
@@ -64,7 +66,7 @@ def _fewest_lost(story: CrashStory, model: Persistence, broken: Broken) -> Broke
                 fewest[key] = state
         for state in sorted(fewest.values(), key=_losses):
             node = _node_of(ran, parent, model, state)
-            if wrong := machine.run(node.contents, node.seen).wrong:
+            if wanted in (wrong := machine.run(node.contents, node.seen).wrong):
                 return Broken(node, wrong)
     return broken
 
