@@ -12,6 +12,8 @@ import pytest
 
 from chaos.crash.recorder.strace import strace_available
 from chaos.errors import NotAvailableError
+from chaos.mutants import disk_order
+from chaos.mutants.mutant import Mutant
 
 PAGE = Path(__file__).parents[2] / "docs" / "crash-states.md"
 BLOCKS = dict(re.findall(r'```(?:python|sh) title="(\S+)"\n(.*?)```', PAGE.read_text(encoding="utf-8"), re.DOTALL))
@@ -49,3 +51,16 @@ def test_the_ten_minutes_find_what_the_page_says(tmp_path: Path) -> None:
     built = shell(f"pywats-chaos crash log.jsonl --build {summary.group(2)} again && cat again/note-0", tmp_path)
     assert built.returncode == 0
     assert shell("python3 library.py", tmp_path).stdout.startswith("broken ")
+
+
+def test_the_counterexample_on_the_page_is_what_the_command_shows(tmp_path: Path) -> None:
+    shown = re.search(r'```text title="settings"\n(.*?)```', PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert shown is not None
+    found = shell(BLOCKS["crash-state"], tmp_path)
+    assert found.returncode == 1
+    assert found.stdout.startswith(shown.group(1))
+
+
+@pytest.mark.parametrize("mistake", [thing for thing in vars(disk_order).values() if isinstance(thing, Mutant)])
+def test_each_mistake_about_the_order_on_the_disk_is_in_the_pages_table(mistake: Mutant) -> None:
+    assert f"| {mistake.name.partition('/')[2]} |" in PAGE.read_text(encoding="utf-8")
