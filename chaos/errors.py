@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 
 class ChaosError(Exception):
-    """The root of everything this package raises on purpose."""
+    """The root of everything this package raises on purpose; it travels between processes as it is."""
+
+    def __reduce__(self) -> tuple[Callable[..., ChaosError], tuple[object, ...]]:
+        return _remade, (type(self), self.args, self.__dict__)
+
+
+def _remade(kind: type[ChaosError], args: tuple[object, ...], state: dict[str, object]) -> ChaosError:
+    """Return an error with the same data, without its own way of being made."""
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class UsageError(ChaosError):

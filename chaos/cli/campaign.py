@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from rich.console import Console
@@ -149,6 +149,11 @@ class Campaign:
 
 def executed(runner: Runner, runs: Sequence[Run], limit_s: float | None = None) -> bool:
     """Execute the runs; return whether SIGINT, SIGTERM or the limit ended them early, every world being left first."""
+    return cut_short(lambda: runner.execute(runs), limit_s)
+
+
+def cut_short(work: Callable[[], Awaitable[object]], limit_s: float | None = None) -> bool:
+    """Do the work in an event loop of its own; return whether SIGINT, SIGTERM or the limit cancelled it."""
 
     async def until_signal() -> bool:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
@@ -157,7 +162,7 @@ def executed(runner: Runner, runs: Sequence[Run], limit_s: float | None = None) 
             loop.add_signal_handler(number, task.cancel)
         try:
             async with asyncio.timeout(limit_s):
-                await runner.execute(runs)
+                await work()
         except (asyncio.CancelledError, TimeoutError):
             return True
         return False

@@ -28,24 +28,30 @@ VIEW_WIDTH_MAX = 140
 class PlainProgress(Listener):
     """One line per ended run: for logs, where nothing can be redrawn. ``total`` 0: nobody knows how many there are."""
 
+    noun = "runs"
+
     def __init__(self, console: Console, total: int) -> None:
         self._console, self._total, self._ended = console, total, 0
         self._began = time.monotonic()
 
     def ended(self, run: Run, result: RunResult) -> None:
         """Print how the run ended."""
+        words = f"{run.scenario.name} ({run.world}, {result.fired:,} faults fired, {result.took_s:.1f} s)"
+        self._tell(str(result.verdict), STYLES[result.verdict], words)
+
+    def _tell(self, verdict: str, style: str, words: str) -> None:
         self._ended += 1
         of = f"/{self._total}" if self._total else ""
         line = Text(f"[{self._ended}{of}] ")
-        line.append(f"{result.verdict:<13} ", STYLES[result.verdict])
-        line.append(f"{run.scenario.name} ({run.world}, {result.fired:,} faults fired, {result.took_s:.1f} s)")
+        line.append(f"{verdict:<13} ", style)
+        line.append(words)
         line.append(f"  {self.pace()}", "dim")
         self._console.print(line, soft_wrap=True)
 
     def pace(self) -> str:
         """Return how many runs end in a minute, and about how long the rest will take."""
         took_s = max(time.monotonic() - self._began, 1e-3)
-        rate = f"{self._ended / took_s * 60:.0f} runs/min"
+        rate = f"{self._ended / took_s * 60:.0f} {self.noun}/min"
         left = self._total - self._ended
         if left <= 0 or not self._ended:
             return rate

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import os
-import statistics
 from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import click
 from rich.console import Console
@@ -14,63 +12,85 @@ from rich.markup import escape
 from rich.table import Table
 
 from chaos.cli import shared_options
-from chaos.explore import Hunt, Pool, Search
-from chaos.explore.hunt import Caught
-from chaos.mutants import Mutant, all_mutants, find_mutant
+from chaos.cli.hunting import hunted, table_of, totals_of
+from chaos.errors import UsageError
+from chaos.explore import Hunt, Terms
+from chaos.mutants import TEN_PLANTED_BUGS, Mutant, all_mutants, find_mutant
 from chaos.outcome import ExitCode
 
 JOBS = os.cpu_count() or 1
+USAGE = 2
+"""What this command ends with when it is asked wrongly: of a hunt itself there are 0 and 1 only."""
 
 
-@click.command("mutants")
+class _Asked(click.Command):
+    """A command whose bad usage is one line on stderr and exit code 2."""
+
+    def make_context(self, *given: Any, **more: Any) -> click.Context:
+        """Read the options."""
+        try:
+            return super().make_context(*given, **more)
+        except click.UsageError as error:
+            _refuse(f"{error.format_message()} (see `pywats-chaos mutants --help`)")
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except UsageError as error:
+            _refuse(str(error))
+
+
+def _refuse(words: str) -> NoReturn:
+    click.echo(f"pywats-chaos: {words}", err=True)
+    raise SystemExit(USAGE)
+
+
+@click.command("mutants", cls=_Asked)
 @click.argument("names", nargs=-1)
 @click.option("--property", "chosen", multiple=True, metavar="ID", help="Only mutants of this property or guarantee.")
-@click.option("--jobs", type=click.IntRange(min=1), default=JOBS, show_default="every core", help="Worker processes.")
+@click.option("--planted", "of_ten", is_flag=True, help="Only ten classic bugs that a proof of this kind has to find.")
+@click.option("--jobs", type=click.IntRange(min=1), default=JOBS, show_default="every core", help="Hunts at a time.")
 @click.option("--seeds", type=click.IntRange(min=1), default=400, show_default=True, help="Schedules tried at most.")
 @click.option("--repeat", type=click.IntRange(min=1), default=3, show_default=True, help="Hunts, from other seeds.")
+@click.option(
+    "--limit-s",
+    type=click.FloatRange(min=0, min_open=True),
+    default=150.0,
+    show_default=True,
+    help="Seconds for one hunt; then its worker process is ended.",
+)
 @click.option("--list", "only_list", is_flag=True, help="Say what there is, and hunt nothing.")
 @shared_options.subject
 def mutants_command(
-    names: tuple[str, ...], chosen: tuple[str, ...], subject_name: str, *, only_list: bool, **numbers: int
+    names: tuple[str, ...], chosen: tuple[str, ...], subject_name: str, *, only_list: bool, of_ten: bool, **numbers: Any
 ) -> int:
     """Plant each mutant (or those in NAMES) and let the proofs of its property find it.
 
-    Ends with 0 when each was found by its own property, 2 when one survived or was found by another one only.
+    Ends with 0 when each was found by its own property every time, 1 when one was not (it survived, ran out of time, or
+    was found by another property only), 2 when it was asked wrongly, 130 when interrupted.
     """
     console = Console()
-    mutants = _chosen(names, shared_options.ids_of(chosen))
+    titles = {find_mutant(name).name: title for title, name in TEN_PLANTED_BUGS.items()} if of_ten else None
+    mutants = _chosen([*names, *(titles or ())], shared_options.ids_of(chosen))
     if only_list:
         console.print(_catalogue(mutants))
         return ExitCode.HELD
-    pool = Pool(numbers["jobs"])
-    with contextlib.closing(pool):
-        hunt = Hunt(pool, subject_name, Search(numbers["seeds"]), numbers["repeat"])
-        caught = asyncio.run(_hunted(hunt, mutants, console))
-    console.print(_table(caught))
-    hunted = [result for result in caught if result.tries]
-    found = sum(result.is_found for result in hunted)
-    console.print(f"\n{found} of {len(hunted)} mutants found by their own property, median {_median(caught)}")
-    if len(hunted) < len(caught):
-        console.print(f"{len(caught) - len(hunted)} cannot be hunted here: their properties have no simulated scenario")
-    return ExitCode.HELD if found == len(hunted) else ExitCode.NOT_PROVEN
-
-
-async def _hunted(hunt: Hunt, mutants: Sequence[Mutant], console: Console) -> list[Caught]:
-    caught = []
-    async for result in hunt.all(mutants):
-        caught.append(result)
-        if not result.is_found:
-            console.print(
-                f"[bold red]{result.word}[/] {escape(result.name)}: {escape(result.sentence)}", soft_wrap=True
-            )
-        else:
-            console.print(f"[green]found[/] {escape(result.name)} [dim]{result.cost}[/]", soft_wrap=True)
-    return sorted(caught, key=lambda result: result.name)
+    terms = Terms(numbers["seeds"], numbers["repeat"], numbers["limit_s"])
+    caught, was_cut_short = hunted(Hunt(subject_name, terms, numbers["jobs"]), mutants, console)
+    console.print(table_of(caught, titles))
+    console.print(f"\n{totals_of(caught, len(mutants))}", highlight=False)
+    if was_cut_short:
+        return ExitCode.INTERRUPTED
+    return ExitCode.HELD if all(result.is_found for result in caught if result.is_hunted) else ExitCode.BROKEN
 
 
 def _chosen(names: Sequence[str], ids: Sequence[str]) -> list[Mutant]:
     known = [find_mutant(name) for name in names] or all_mutants()
-    return [mutant for mutant in known if not ids or mutant.property_id in ids]
+    mutants = [mutant for mutant in known if not ids or mutant.property_id in ids]
+    if not mutants:
+        raise UsageError("mutants to hunt", "none that fits", "see `pywats-chaos mutants --list`")
+    return mutants
 
 
 def _catalogue(mutants: Sequence[Mutant]) -> Table:
@@ -78,18 +98,3 @@ def _catalogue(mutants: Sequence[Mutant]) -> Table:
     for mutant in mutants:
         table.add_row(escape(mutant.name), escape(mutant.sentence), escape(mutant.subtle))
     return table
-
-
-def _table(caught: Sequence[Caught]) -> Table:
-    table = Table("mutant", "found by", "in", "cost", box=None, pad_edge=False, header_style="dim")
-    for result in caught:
-        style = "green" if result.is_found else "red"
-        by = result.property_id if result.is_found else ", ".join(result.found_by) or result.word
-        table.add_row(escape(result.name), f"[{style}]{escape(by)}[/]", result.world, result.cost)
-    return table
-
-
-def _median(caught: Sequence[Caught]) -> str:
-    runs = [result.runs for result in caught if result.is_found]
-    seconds = [result.took_s for result in caught if result.is_found]
-    return f"{statistics.median(runs):g} runs, {statistics.median(seconds):.1f} s" if runs else "–"

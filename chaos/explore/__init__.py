@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chaos.explore.chase import Terms
 from chaos.explore.crash_player import CrashPlayer
 from chaos.explore.hunt import Caught, Hunt
 from chaos.explore.order import Order, Tally
@@ -9,4 +10,7 @@ from chaos.explore.player import Search, SimulationPlayer
 from chaos.explore.pool import Pool
 from chaos.explore.sweeper import Sweeper, Swept
 
-__all__ = ["Caught", "CrashPlayer", "Hunt", "Order", "Pool", "Search", "SimulationPlayer", "Sweeper", "Swept", "Tally"]
+__all__ = [
+    "Caught", "CrashPlayer", "Hunt", "Order", "Pool", "Search", "SimulationPlayer", "Sweeper", "Swept",
+    "Tally", "Terms",
+]  # fmt: skip

@@ -1,35 +1,29 @@
-"""The hunt for mutants: the scenarios of a mutant's property, seed after seed, until one sees the property broken.
+"""The hunt for mutants, several at once: each must be found by the property that it breaks.
 
 * A mutant is *found* when its own property is broken, whatever the repetition. One that only another property sees is
   found by accident: the proof that should have seen it is blind. One that nothing sees survived.
-* The first world that has scenarios for the property is tried first: the simulated one costs the least.
+* The worlds that have scenarios for the property are tried in turn: the simulated one costs the least.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import statistics
-import time
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
 
-from chaos.explore.crash_player import explore_story, models_of
-from chaos.explore.order import Order, Tally
-from chaos.explore.player import Search
-from chaos.explore.pool import Pool
-from chaos.explore.worker import play_order
+from chaos.explore.chase import Chase, Hunter, Terms
 from chaos.mutants import Mutant
-from chaos.protocols import WorldKind
-from chaos.scenarios import all_scenarios
-from chaos.verdict import Verdict
+from chaos.outcome import MutantResult
 
-CHUNK = 10
-SEEDS_APART = 1_000_000
+NOT_HUNTED = "not hunted"
+NOT_AVAILABLE = "not available here"
 
 
 @dataclass(frozen=True, slots=True)
 class Caught:
-    """What became of one mutant. ``runs`` and ``took_s`` are medians over the repetitions that found it."""
+    """What became of one mutant. ``runs`` and ``took_s`` are medians over the hunts that found it (or over all)."""
 
     name: str
     property_id: str
@@ -41,6 +35,8 @@ class Caught:
     tries: int
     found_by: tuple[str, ...] = ()
     replay: str = ""
+    trouble: str = ""
+    absent: str = ""
 
     @property
     def is_found(self) -> bool:
@@ -48,118 +44,92 @@ class Caught:
         return self.hits == self.tries > 0
 
     @property
+    def is_hunted(self) -> bool:
+        """Whether there was something to hunt it with, on this machine."""
+        return self.tries > 0 and (bool(self.hits) or not self.absent)
+
+    @property
     def word(self) -> str:
-        """What is said of it in one word or two."""
+        """What is said of it in a word or two."""
         if self.is_found:
             return "found"
-        if self.tries == 0:
-            return "not hunted"
-        return "found by accident" if self.found_by else "survived" if not self.hits else "found sometimes"
+        if not self.is_hunted:
+            return NOT_AVAILABLE if self.absent else NOT_HUNTED
+        if self.trouble:
+            return self.trouble
+        if self.hits:
+            return "found sometimes"
+        return "found by accident" if self.found_by else "survived"
 
     @property
     def cost(self) -> str:
         """What finding it took."""
-        return f"{self.runs:g} runs, {self.took_s:.1f} s" if self.hits else f"{self.tries} hunts in vain"
+        if not self.is_hunted:
+            return self.absent or "no scenario proves its property there"
+        if not self.hits:
+            return f"{self.tries} {'hunt' if self.tries == 1 else 'hunts'} in vain, {self.runs:g} runs each"
+        some = "" if self.is_found else f", in {self.hits} of {self.tries} hunts"
+        return f"{self.runs:g} {'run' if self.runs == 1 else 'runs'}, {self.took_s:.1f} s{some}"
 
-
-@dataclass(slots=True)
-class _Chase:
-    """One repetition: what was played until the mutant's own property broke, or in vain."""
-
-    played: int = 0
-    took_s: float = 0.0
-    is_hit: bool = False
-    others: set[str] = field(default_factory=set)
-    replay: str = ""
-
-    def is_over(self, seeds: int) -> bool:
-        """Return whether it is hit, or the seeds are used up."""
-        return self.is_hit or self.played >= seeds
-
-    def add(self, tally: Tally, property_id: str) -> None:
-        """Count what one order gave."""
-        self.played += tally.played
-        self.took_s += tally.took_s
-        broken = {f.property_id for f in tally.findings.values() if f.verdict is Verdict.BROKEN}
-        self.others |= broken - {property_id}
-        if property_id in broken:
-            self.is_hit, self.replay = True, tally.failure_line
+    def result(self) -> MutantResult:
+        """Return the same as a part of a campaign's outcome."""
+        return MutantResult(
+            self.name, self.property_id, self.world, self.is_found, round(self.runs), self.took_s, self.sentence,
+            self.replay,
+        )  # fmt: skip
 
 
 class Hunt:
-    """Hunts mutants in simulated time, several at once."""
+    """Hunts mutants with ``jobs`` hunters, a worker process each."""
 
-    def __init__(self, pool: Pool, subject: str, search: Search, repeat: int) -> None:
-        self._pool, self._subject, self._search, self._repeat = pool, subject, search, repeat
+    def __init__(self, subject: str, terms: Terms, jobs: int) -> None:
+        self._subject, self._terms, self._jobs = subject, terms, jobs
 
-    async def all(self, mutants: Sequence[Mutant]) -> AsyncIterator[Caught]:
-        """Yield what became of each mutant, in the order in which that is known."""
-        places = asyncio.Semaphore(self._pool.jobs)
+    async def all(self, mutants: Sequence[Mutant]) -> AsyncGenerator[Caught, None]:
+        """Yield what became of each mutant, in the order in which that is known; left early, every worker is ended."""
+        with contextlib.ExitStack() as stack:
+            free: asyncio.Queue[Hunter] = asyncio.Queue(self._jobs)
+            for _ in range(self._jobs):
+                hunter = Hunter(self._subject, self._terms)
+                stack.callback(hunter.close)
+                free.put_nowait(hunter)
 
-        async def one(mutant: Mutant) -> Caught:
-            async with places:
-                return await self._hunt(mutant)
+            async def one(mutant: Mutant) -> Caught:
+                hunter = await free.get()
+                try:
+                    return caught(mutant, await hunter.hunt(mutant))
+                finally:
+                    free.put_nowait(hunter)
 
-        tasks = [asyncio.ensure_future(one(mutant)) for mutant in mutants]  # noqa: TID251 - awaited just below
-        try:
-            for ended in asyncio.as_completed(tasks):
-                yield await ended
-        finally:
-            for task in tasks:
-                task.cancel()
+            tasks = [asyncio.ensure_future(one(mutant)) for mutant in mutants]  # noqa: TID251 - awaited just below
+            try:
+                for ended in asyncio.as_completed(tasks):
+                    yield await ended
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)  # Live worlds are left properly.
 
-    async def _hunt(self, mutant: Mutant) -> Caught:
-        stories = _stories_of(mutant, WorldKind.SIMULATION)
-        chases = [await self._chase(mutant, stories, number) for number in range(self._repeat)] if stories else []
-        explored = [] if any(chase.is_hit for chase in chases) else _stories_of(mutant, WorldKind.CRASH)
-        if explored:  # What no schedule shows, the loss of power may.
-            chases = [await self._explored(mutant, explored)]
-        hits = [chase for chase in chases if chase.is_hit]
-        others = sorted({other for chase in chases for other in chase.others})
-        return Caught(
-            mutant.name,
-            mutant.property_id,
-            mutant.sentence,
-            str(WorldKind.CRASH if explored else WorldKind.SIMULATION if stories else "–"),
-            statistics.median(chase.played for chase in hits) if hits else 0,
-            statistics.median(chase.took_s for chase in hits) if hits else 0.0,
-            len(hits),
-            len(chases),
-            tuple(others),
-            hits[0].replay if hits else "",
-        )
-
-    async def _explored(self, mutant: Mutant, stories: Sequence[str]) -> _Chase:
-        """Explore the stories' crash states, model by model, until the property breaks in one; ``played``: states."""
-        chase = _Chase()
-        for story in (name.rpartition("/")[2] for name in stories):
-            for model in models_of(self._subject, story):
-                began = time.monotonic()
-                (tally,) = await self._pool.run(explore_story, self._subject, story, [model], mutant.name)
-                chase.played += tally.states
-                chase.took_s += time.monotonic() - began
-                broken = {p for p, verdict in tally.verdicts.items() if verdict is Verdict.BROKEN}
-                chase.others |= broken - {mutant.property_id}
-                if mutant.property_id in broken:
-                    chase.is_hit, chase.replay = True, tally.way
-                    return chase
-        return chase
-
-    async def _chase(self, mutant: Mutant, stories: Sequence[str], number: int) -> _Chase:
-        """Play the stories in turn, a few seeds each time, until the property breaks or the seeds are used up."""
-        chase = _Chase()
-        first = (number + 1) * SEEDS_APART
-        size = 1
-        while not chase.is_over(self._search.seeds):
-            for story in stories:
-                order = Order(story, first, size, self._subject, mutant.name, self._search.policy)
-                chase.add(await self._pool.run(play_order, order), mutant.property_id)
-                if chase.is_over(self._search.seeds):
-                    break
-            first += size
-            size = min(size * 2, CHUNK)
-        return chase
+    def __repr__(self) -> str:
+        return f"Hunt({self._subject}, {self._jobs} at a time)"
 
 
-def _stories_of(mutant: Mutant, world: WorldKind) -> list[str]:
-    return [s.name for s in all_scenarios() if mutant.property_id in s.proves and world in s.worlds]
+def caught(mutant: Mutant, chases: Sequence[Chase]) -> Caught:
+    """Return what several hunts for one mutant come to together."""
+    hits = [chase for chase in chases if chase.is_hit]
+    told = hits or chases
+    worlds = [chase.world for chase in told if chase.world is not None]
+    return Caught(
+        mutant.name,
+        mutant.property_id,
+        mutant.sentence,
+        str(statistics.mode(worlds)) if worlds else "–",
+        statistics.median(chase.played for chase in told) if told else 0,
+        statistics.median(chase.took_s for chase in told) if told else 0.0,
+        len(hits),
+        len(chases),
+        tuple(sorted({other for chase in chases for other in chase.others})),
+        hits[0].replay if hits else "",
+        next((chase.trouble for chase in chases if chase.trouble), ""),
+        next((chase.absent for chase in chases if chase.absent), ""),
+    )

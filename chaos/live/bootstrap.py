@@ -1,12 +1,14 @@
 """Runs a Python program with failpoints armed from outside: no seam and no test code inside the program.
 
-    python -m chaos.live.bootstrap [--board PATH] [--stacks PATH] -- MODULE [ARGUMENT…]
+    python -m chaos.live.bootstrap [--first CALL] [--board PATH] [--stacks PATH] -- MODULE [ARGUMENT…]
     CHAOS_FAILPOINTS='pkg.mod:Class.method#before=raise(OSError)' python -m chaos.live.bootstrap -- pkg.mod:main
 
 * The program is a module, run as by ``python -m``, or a console entry ``package.module:function``.
 * With ``--board`` the failpoints are on a board that a runner has made (``chaos.live.failpoints``); with the
   environment variable they are for one's own hand, uncounted by anybody.
 * With ``--stacks`` it answers SIGUSR2 with where its threads and tasks stand (``chaos.live.stacks``).
+* With ``--first package.module:function=TEXT`` that function is called with the text before anything else happens:
+  before failpoints are armed, so that these lie on what it has exchanged.
 * What cannot be armed is one line on stderr and exit code 3, before anything of the program has run.
 * A failpoint in the module that runs as ``__main__`` would never be passed (it would sit in a second copy): refused.
 """
@@ -27,15 +29,19 @@ from chaos.rules.failpoint_terms import parse_list, parse_target
 
 VARIABLE = "CHAOS_FAILPOINTS"
 USAGE_ERROR = 3
-_USAGE = "[--board PATH] [--stacks PATH] -- MODULE [ARGUMENT…]"
+OPTIONS = ("--first", "--board", "--stacks")
+_USAGE = "[--first CALL] [--board PATH] [--stacks PATH] -- MODULE [ARGUMENT…]"
 
 
 def main(arguments: Sequence[str]) -> None:
     """Arm what is asked for, then run the program; ends as the program ends, or with exit code 3."""
     try:
-        path, stacks, program = _read(arguments)
-        if stacks:
+        options, program = _read(arguments)
+        if stacks := options.get("--stacks"):
             watch(stacks)
+        if first := options.get("--first"):
+            _call(first)
+        path = options.get("--board")
         board = Board.open(path) if path else Board.in_memory(_from_environment())
         for index in range(len(board)):
             _refuse_main(parse_target(board.target(index)).module, program[0])
@@ -46,17 +52,26 @@ def main(arguments: Sequence[str]) -> None:
     _run(program)
 
 
-def _read(arguments: Sequence[str]) -> tuple[str, str, list[str]]:
-    match list(arguments):
-        case ["--board", path, "--stacks", stacks, "--", _, *_]:
-            return path, stacks, list(arguments[5:])
-        case ["--board", path, "--", _, *_]:
-            return path, "", list(arguments[3:])
-        case ["--stacks", stacks, "--", _, *_]:
-            return "", stacks, list(arguments[3:])
-        case ["--", _, *_]:
-            return "", "", list(arguments[1:])
+def _read(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Return the options by name, and the program with its arguments."""
+    left, options = list(arguments), dict[str, str]()
+    while len(left) > 1 and left[0] in OPTIONS and left[0] not in options:
+        name, value, *left = left
+        options[name] = value
+    if left[:1] == ["--"] and len(left) > 1:
+        return options, left[1:]
     raise UsageError(_USAGE, repr(" ".join(arguments)), "give at least a module after --")
+
+
+def _call(first: str) -> None:
+    """Call the function that ``package.module:function=TEXT`` names. Raises ``UsageError``, also as that raises it."""
+    target, _, text = first.partition("=")
+    module, _, function = target.partition(":")
+    try:
+        call = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError("package.module:function=TEXT", f"{first}: {error}", "name what there is") from error
+    call(text)
 
 
 def _from_environment() -> list[tuple[str, str, int]]:

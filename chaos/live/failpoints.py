@@ -137,12 +137,13 @@ class Failpoints(Mapping[str, Failpoint]):
     ) -> None:
         self.close()
 
-    def command(self, argv: Sequence[str], *, stacks: str = "") -> list[str]:
+    def command(self, argv: Sequence[str], *options: str) -> list[str]:
         """Return the command line that runs ``… python -m MODULE …`` with these failpoints. Raises ``UsageError``.
 
-        ``MODULE`` may also be ``package.module:function``. What stands before ``-m`` (wrappers, flags) stays.
+        ``options`` are more of the bootstrap's. ``MODULE`` may also be ``package.module:function``. What stands before
+        ``-m`` (wrappers, flags) stays.
         """
-        return through_bootstrap(argv, "--board", self._board.path, *(["--stacks", stacks] if stacks else []))
+        return through_bootstrap(argv, "--board", self._board.path, *options)
 
     async def until(self, true: Callable[[], bool], what: str, deadline_s: float) -> None:
         """Wait until the counts make ``true`` so. Raises ``DeadlineError``, and ``ProcessEndedError`` at once."""

@@ -99,22 +99,25 @@ class ChildProcess:
         limits: Mapping[str, int] | None = None,
         announces: bool = False,
         stacks: Path | None = None,
+        first: str = "",
     ) -> ChildProcess:
         """Start ``argv`` (no shell reads it) and return once it is guarded and on its way into its program.
 
         ``env`` is added to the runner's environment. stdout and stderr are appended to ``log``. With ``announces`` the
         first line of stdout is kept for ``announced()``. ``failpoints`` are armed before the program runs, and closed
-        by ``close()``. With ``stacks`` a Python module answers SIGUSR2 with where it stands, into that file.
-        ``limits`` maps names such as ``"NOFILE"`` (``resource.RLIMIT_…``) to a soft and hard limit.
+        by ``close()``. With ``stacks`` a Python module answers SIGUSR2 with where it stands, into that file;
+        ``first`` is called in it before all else (``chaos.live.bootstrap``). ``limits`` maps names such as
+        ``"NOFILE"`` (``resource.RLIMIT_…``) to a soft and hard limit.
         Raises ``UsageError`` when there is no such program; when it is cancelled, nothing is left.
         """
         if shutil.which(argv[0]) is None:
             raise UsageError("a program to start", f"none at {argv[0]}", "install it, or name another")
         command = list(argv)
+        options = [*(["--first", first] if first else []), *(["--stacks", str(stacks)] if stacks else [])]
         if failpoints is not None:
-            command = failpoints.command(argv, stacks=str(stacks or ""))
-        elif stacks is not None:
-            command = through_bootstrap(argv, "--stacks", str(stacks))
+            command = failpoints.command(argv, *options)
+        elif options:
+            command = through_bootstrap(argv, *options)
         child = cls(name, log, failpoints)
         environment = {**os.environ, **(env or {}), process_table.MARK: child.mark}
         try:

@@ -53,9 +53,12 @@ LOG_SHOWN_LINES = 400
 
 @asynccontextmanager
 async def open_live_world(
-    subject: Subject, seed: Seed, choice: FaultChoice | None = None
+    subject: Subject, seed: Seed, choice: FaultChoice | None = None, *, first: str = ""
 ) -> AsyncIterator[LiveWorld]:
-    """Open a world for one run; leaving it ends and removes everything in it. ``choice``: which faults happen."""
+    """Open a world for one run; leaving it ends and removes everything in it. ``choice``: which faults happen.
+
+    ``first`` is called in every Python process that the run starts, before its program (``chaos.live.bootstrap``).
+    """
     async with AsyncExitStack() as stack:
         watchdog = await asyncio.to_thread(Watchdog.start)
         stack.push_async_callback(asyncio.to_thread, watchdog.close)
@@ -64,7 +67,7 @@ async def open_live_world(
         history = History(time.monotonic_ns)
         server = await LiveServer.start(watchdog, folder.file("server.log"), history, choice)
         stack.push_async_callback(server.close)
-        world = LiveWorld(subject, seed, folder, watchdog, server, history, choice)
+        world = LiveWorld(subject, seed, folder, watchdog, server, history, choice, first=first)
         stack.push_async_callback(world.close)
         yield world
 
@@ -83,12 +86,14 @@ class LiveWorld(WorldLooks, Hands):
         server: LiveServer,
         history: History,
         choice: FaultChoice | None = None,
+        *,
+        first: str = "",
     ) -> None:
         super().__init__(subject, seed, history)
         self._choice = choice or FaultChoice()
         self.server = server
         self.site = Site(folder.path, server.url, {})
-        self._folder, self._watchdog = folder, watchdog
+        self._folder, self._watchdog, self._first = folder, watchdog, first
         self._children: list[ChildProcess] = []
         self._started: ChildProcess | None = None
         self._proxy: LiveProxy | None = None
@@ -252,6 +257,7 @@ class LiveWorld(WorldLooks, Hands):
             failpoints=failpoints,
             announces=True,
             stacks=stacks,
+            first=self._first,
         )
         self._children.append(process)
         return process

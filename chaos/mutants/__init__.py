@@ -18,9 +18,12 @@ from chaos.mutants import (
     h5_bounded_queue,
     h6_ipc,
 )
-from chaos.mutants.mutant import Mutant, mutant, mutant_named, planted
+from chaos.mutants.mutant import Mutant, mutant, mutant_in_file, mutant_named, planted
+from chaos.replacements import Replacements
 
-__all__ = ["Mutant", "all_mutants", "find_mutant", "mutant", "planted", "told_mutants"]
+__all__ = ["TEN_PLANTED_BUGS", "Mutant", "all_mutants", "find_mutant", "mutant", "plant_here", "planted", "told_mutants"]
+
+TEN_PLANTED_BUGS = {"deleted before the acknowledgement": "C1.6/deleted_before_the_answer"}
 
 _MODULES: tuple[object, ...] = (
     c1_shutdown,
@@ -46,10 +49,17 @@ def all_mutants() -> list[Mutant]:
 
 
 def find_mutant(name: str) -> Mutant:
-    """Return the mutant of that name. Raises ``UsageError``."""
+    """Return the mutant of that name, or somebody's own at ``FILE.py:function``. Raises ``UsageError``."""
+    if ".py:" in name:
+        return mutant_in_file(name)
     return mutant_named(name, all_mutants())
 
 
 def told_mutants() -> list[tuple[str, str, str]]:
     """Return the property, the name and the sentence of every mutant, for those who only speak of them."""
     return [(known.property_id, known.name, known.sentence) for known in all_mutants()]
+
+
+def plant_here(name: str) -> None:
+    """Plant a mutant in this process for good, as the first thing that a child process does. Raises ``UsageError``."""
+    find_mutant(name).plant(Replacements())

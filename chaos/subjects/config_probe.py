@@ -43,11 +43,12 @@ class Tally:
 def try_configurations(folder: Path, seed_number: int) -> dict[str, Any]:
     """Return the tally of everything that was tried, as JSON data."""
     tally, draw = Tally(), Seed(seed_number).stream("configurations")
-    _ways(tally, folder)
+    _mapping(tally, draw)
     for _ in range(ROUNDS):
         _orders(tally, draw)
         _round_trip(tally, draw, folder)
-    _mapping(tally, draw)
+    if not (tally.wrong_mapping or tally.wrong_orders or tally.wrong_round_trips):  # It takes far longer than the rest.
+        _ways(tally, folder)
     return {key: value[:SHOWN_MAX] if isinstance(value, list) else value for key, value in asdict(tally).items()}
 
 
@@ -86,6 +87,8 @@ def _ways(tally: Tally, folder: Path) -> None:
             tally.ways += len(answers)
             if len(set(answers.values())) > 1:
                 tally.wrong_ways.append(f"{setting.name} = {str(value)[:40]!r}: {answers}")
+            if len(tally.wrong_ways) >= SHOWN_MAX:
+                return
 
 
 def _is_json(value: Any) -> bool:

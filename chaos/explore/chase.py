@@ -1,0 +1,184 @@
+"""One hunt for one mutant: world after world and seed after seed, until its own property breaks or it was in vain.
+
+* Simulated and crash runs are played in a worker process, which is ended with its hunt when the time for that is over:
+  a mutant may swallow everything that would end it otherwise.
+* Live runs are played here, with the mutant planted in every process that they start; a cancelled one is undone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from collections.abc import Sequence
+from concurrent.futures import BrokenExecutor
+from dataclasses import dataclass, field
+
+from chaos.checkers import all_checkers
+from chaos.errors import ChaosError
+from chaos.explore.crash_player import explore_story, models_of
+from chaos.explore.order import Order, Tally
+from chaos.explore.pool import Pool
+from chaos.explore.worker import play_order
+from chaos.live.world import open_live_world
+from chaos.mutants import Mutant
+from chaos.plan import Run
+from chaos.protocols import Scenario, WorldKind
+from chaos.runner import Runner
+from chaos.scenarios import all_scenarios
+from chaos.seed import Seed
+from chaos.subjects import find_subject
+from chaos.verdict import Finding, Verdict
+
+CHUNK = 10
+SEEDS_APART = 1_000_000
+OUT_OF_TIME = "ran out of time"
+WORKER_DIED = "its worker died"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What hunting may cost: so many schedules in simulation and so many seconds for each of ``repeat`` hunts."""
+
+    seeds: int = 400
+    repeat: int = 3
+    limit_s: float = 150.0
+    policy: str = "portfolio"
+
+
+@dataclass(slots=True)
+class Chase:
+    """What one hunt came to. ``played`` counts schedules, states and live runs; ``trouble`` is what ended it early.
+
+    ``absent`` says what this machine lacks for the live runs.
+    """
+
+    property_id: str
+    world: WorldKind | None = None
+    played: int = 0
+    took_s: float = 0.0
+    is_hit: bool = False
+    others: set[str] = field(default_factory=set)
+    replay: str = ""
+    trouble: str = ""
+    absent: str = ""
+
+    def judge(self, broken: set[str], replay: str) -> None:
+        """Take note of what broke in something that was played."""
+        self.others |= broken - {self.property_id}
+        if self.property_id in broken:
+            self.is_hit, self.replay = True, replay
+
+    def add(self, tally: Tally, mutant: Mutant) -> None:
+        """Count what one order gave."""
+        self.played += tally.played
+        self.took_s += tally.took_s
+        line = f"pywats-chaos replay '{tally.failure_line}' --mutant {mutant.name}"
+        self.judge(_broken(list(tally.findings.values())), line)
+
+
+class Hunter:
+    """Hunts one mutant at a time, with a worker process of its own; close it in the end."""
+
+    def __init__(self, subject: str, terms: Terms) -> None:
+        self._subject, self._terms, self._pool = subject, terms, Pool(1)
+        self._ways = {
+            WorldKind.SIMULATION: self._simulated,
+            WorldKind.CRASH: self._explored,
+            WorldKind.LIVE: self._lived,
+        }
+
+    async def hunt(self, mutant: Mutant) -> list[Chase]:
+        """Return what each hunt came to; none where no scenario proves the property in the mutant's worlds."""
+        worlds = worlds_of(mutant)
+        chases: list[Chase] = []
+        repeat = 1 if worlds == [WorldKind.CRASH] else self._terms.repeat  # What is enumerated is the same each time.
+        while worlds and len(chases) < repeat and not any(chase.trouble or chase.absent for chase in chases):
+            chases.append(await self._chase(mutant, worlds, len(chases)))
+        return chases
+
+    async def _chase(self, mutant: Mutant, worlds: Sequence[WorldKind], number: int) -> Chase:
+        chase = Chase(mutant.property_id)
+        try:
+            async with asyncio.timeout(self._terms.limit_s) as limit:
+                for world in worlds:
+                    chase.world = world
+                    await self._ways[world](mutant, chase, number)
+                    if chase.is_hit:
+                        break
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            chase.trouble = OUT_OF_TIME
+        except BrokenExecutor:
+            chase.trouble = WORKER_DIED
+        except ChaosError as error:
+            chase.trouble = str(error)
+        if chase.trouble:
+            self.close()  # The next hunt begins with another worker.
+        return chase
+
+    async def _simulated(self, mutant: Mutant, chase: Chase, number: int) -> None:
+        """Play the stories in turn, a few seeds each time, until the property breaks or the seeds are used up."""
+        stories, limit = stories_of(mutant, WorldKind.SIMULATION), self._terms.seeds
+        first, size = (number + 1) * SEEDS_APART, 1
+        while chase.played < limit:
+            for story in stories:
+                order = Order(story.name, first, size, self._subject, mutant.name, self._terms.policy)
+                chase.add(await self._pool.run(play_order, order), mutant)
+                if chase.is_hit or chase.played >= limit:
+                    return
+            first += size
+            size = min(size * 2, CHUNK)
+
+    async def _explored(self, mutant: Mutant, chase: Chase, _: int) -> None:
+        """Explore the stories' crash states, model by model, until the property breaks in one; ``played``: states."""
+        for story in (story.name.rpartition("/")[2] for story in stories_of(mutant, WorldKind.CRASH)):
+            for model in models_of(self._subject, story):
+                began = time.monotonic()
+                tally = await self._pool.run(explore_story, self._subject, story, model, mutant.name)
+                chase.played += tally.states
+                chase.took_s += time.monotonic() - began
+                broken = {p for p, verdict in tally.verdicts.items() if verdict is Verdict.BROKEN}
+                line = f"pywats-chaos crash-state {story} --model {model} --way {tally.way or '-'}"
+                chase.judge(broken, f"{line} --mutant {mutant.name}")
+                if chase.is_hit:
+                    return
+
+    async def _lived(self, mutant: Mutant, chase: Chase, number: int) -> None:
+        """Play each story once, the shortest first, until the property breaks."""
+        opened = functools.partial(
+            open_live_world, find_subject(self._subject), first=f"chaos.mutants:plant_here={mutant.name}"
+        )
+        for story in sorted(stories_of(mutant, WorldKind.LIVE), key=lambda story: story.limit_s):
+            runner = Runner({WorldKind.LIVE: opened}, all_checkers(), jobs=1)
+            for result in await runner.execute([Run(story, WorldKind.LIVE, Seed((number + 1) * SEEDS_APART))]):
+                chase.played += 1
+                chase.took_s += result.took_s
+                chase.judge(_broken(result.findings), f"pywats-chaos mutants {mutant.name}")
+                if any(finding.verdict is Verdict.NOT_AVAILABLE for finding in result.findings):
+                    chase.absent = result.findings[0].found
+            if chase.is_hit:
+                return
+
+    def close(self) -> None:
+        """End the worker, also in the middle of what it plays; harmless to repeat."""
+        self._pool.close()
+
+    def __repr__(self) -> str:
+        return f"Hunter({self._subject}, {self._pool!r})"
+
+
+def worlds_of(mutant: Mutant) -> list[WorldKind]:
+    """Return where the mutant is hunted, the cheapest world first: where its property has scenarios."""
+    order = (WorldKind.SIMULATION, WorldKind.CRASH, WorldKind.LIVE)
+    return [world for world in order if world in (mutant.worlds or order) and stories_of(mutant, world)]
+
+
+def stories_of(mutant: Mutant, world: WorldKind) -> list[Scenario]:
+    """Return the scenarios that prove the mutant's property in a world."""
+    return [s for s in all_scenarios() if mutant.property_id in s.proves and world in s.worlds]
+
+
+def _broken(findings: Sequence[Finding]) -> set[str]:
+    return {finding.property_id for finding in findings if finding.verdict is Verdict.BROKEN}
