@@ -24,7 +24,7 @@ class Profile:
 
     ``require`` says what turns the campaign red, ``allow_unknown`` what may be unproven all the same. ``minutes``: go
     on from new seeds until so much time has passed (0: once through). ``longest_s``: scenarios that may take longer are
-    left out (0: none is).
+    left out (0: none is). ``mutants``: whether the planted mistakes are hunted, too; one that survives turns it red.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Profile:
     seed: int
     minutes: int
     longest_s: int
+    mutants: bool
 
 
 def load_profile(name: str, project: Path) -> Profile:
@@ -92,6 +93,8 @@ def _profile(name: str, table: Mapping[str, Any]) -> Profile:
     for key in NUMBERS:
         if type(table[key]) is not int or table[key] < (0 if key in MAY_BE_ZERO else 1):
             raise UsageError(f"{where}: {key} as a whole number", repr(table[key]), "mend pyproject.toml")
+    if type(table["mutants"]) is not bool:
+        raise UsageError(f"{where}: mutants as true or false", repr(table["mutants"]), "mend pyproject.toml")
     require = table["require"]
     if require not in REQUIRE and not isinstance(require, list):
         raise UsageError(f"{where}: require as one of {', '.join(REQUIRE)} or a list of ids", repr(require), "mend it")
@@ -105,5 +108,5 @@ def _profile(name: str, table: Mapping[str, Any]) -> Profile:
         property_ids(require) if isinstance(require, list) else require,
         property_ids(table["allow_unknown"]),
         worlds,
-        **{key: table[key] for key in NUMBERS},
+        **{key: table[key] for key in (*NUMBERS, "mutants")},
     )

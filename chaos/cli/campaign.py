@@ -24,7 +24,7 @@ from chaos.cli.surroundings import header_of
 from chaos.cli.worlds import Worlds
 from chaos.errors import UsageError
 from chaos.folding import folded
-from chaos.outcome import Outcome, RunResult, by_property
+from chaos.outcome import MutantResult, Outcome, RunResult, by_property
 from chaos.plan import Run
 from chaos.protocols import Subject
 from chaos.reports.agreement import disagreements
@@ -37,10 +37,15 @@ SAVED_EVERY_S = 60.0
 ROUNDS = "rounds"
 REFERENCE = "reference"
 Save = Callable[[Outcome], object]
+Hunting = Callable[[Console, list[MutantResult]], bool]
+"""Hunts mutants, adds what became of them to those that are known, and returns whether it was cut short."""
 
 
 class Campaign:
-    """Conducts one campaign; ``earlier`` is what an interrupted one had found, ``save`` keeps what there is."""
+    """Conducts one campaign; ``earlier`` is what an interrupted one had found, ``save`` keeps what there is.
+
+    ``hunting`` comes last, when all runs have ended.
+    """
 
     def __init__(
         self,
@@ -51,10 +56,12 @@ class Campaign:
         earlier: Outcome | None = None,
         save: Save | None = None,
         subject_option: str = REFERENCE,
+        hunting: Hunting | None = None,
     ) -> None:
         self._question, self._worlds, self._save, self._subject = question, worlds, save, subject_option
         self.header = header_of(question, subject)
         self._results: list[RunResult] = list(earlier.runs) if earlier else []
+        self._hunting, self._mutants = hunting, [m for m in earlier.mutants if m.found] if earlier else []
         self._rounds = int(earlier.header.limits.get(ROUNDS, 0)) if earlier else 0
         self._took_before_s = earlier.took_s if earlier else 0.0
         self._began = self._saved_at = time.monotonic()
@@ -77,6 +84,8 @@ class Campaign:
                 live = LiveView(console) if is_one else LiveProgress(console, total)
                 display = stack.enter_context(live)
             self._interrupted = self._played(display)
+        if self._hunting is not None and not self._interrupted:
+            self._interrupted = self._hunting(console, self._mutants)
 
     def outcome(self) -> Outcome:
         """Return what is known by now."""
@@ -93,7 +102,9 @@ class Campaign:
         if question.minutes:
             header = replace(header, limits={**header.limits, ROUNDS: float(self._rounds)})
         rates = tuple(one.words() for one in reproductions(ordered))
-        outcome = Outcome(header, told, ordered, took_s, interrupted=self._interrupted, notes=rates)
+        outcome = Outcome(
+            header, told, ordered, took_s, interrupted=self._interrupted, notes=rates, mutants=tuple(self._mutants)
+        )
         return replace(outcome, notes=(*rates, *disagreements(outcome)))
 
     def _named(self, result: RunResult) -> RunResult:

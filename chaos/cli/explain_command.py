@@ -53,9 +53,14 @@ def _result(property_id: str, last: Outcome | str) -> str:
     result = next((r for r in last.properties if r.property_id == property_id), None)
     if result is None:
         return f"not looked at by the campaign of {last.header.began_at}"
-    words = ", ".join(counted_words(strength_of(result.runs))) or "no run"
+    hunted = [mutant for mutant in last.mutants if mutant.property_id == property_id]
+    counts = counted_words(strength_of(result.runs, hunted))
+    words = ", ".join(counts) or "no run"
     line = f"{result.verdict} ({words}; {last.header.began_at}, profile {last.header.profile})"
     if result.worst and result.verdict != "held":
         run, finding = result.worst
         line += f"\n             found {finding.found}\n             {run.replay}"
+    for mutant in hunted:
+        how = f"found after {mutant.runs:,} runs, {mutant.took_s:.1f} s" if mutant.found else "not found"
+        line += f"\n             {mutant.name}: {how} ({mutant.world})"
     return line

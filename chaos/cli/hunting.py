@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import statistics
 from collections.abc import Mapping, Sequence
 
@@ -10,10 +11,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from chaos.cli.campaign import cut_short
+from chaos.cli.campaign import Hunting, cut_short
 from chaos.cli.display import LiveProgress
-from chaos.explore import Caught, Hunt
-from chaos.mutants import Mutant
+from chaos.cli.question import Question
+from chaos.explore import Caught, Hunt, Terms, worlds_of
+from chaos.mutants import Mutant, all_mutants
+from chaos.outcome import MutantResult
+from chaos.protocols import WorldKind
+from chaos.shards import Shard
 
 
 class HuntProgress(LiveProgress):
@@ -44,6 +49,25 @@ def hunted(hunt: Hunt, mutants: Sequence[Mutant], console: Console) -> tuple[lis
         was_cut_short = cut_short(work)
     order = {mutant.name: place for place, mutant in enumerate(mutants)}
     return sorted(found, key=lambda result: order[result.name]), was_cut_short
+
+
+def hunting_for(question: Question, subject: str, worlds: Sequence[WorldKind]) -> Hunting:
+    """Return the hunt that a campaign ends with: each mutant of the properties it speaks of, once, in its worlds."""
+    terms = Terms(repeat=1, worlds=tuple(world for world in Terms().worlds if world in worlds))
+
+    def hunt(console: Console, known: list[MutantResult]) -> bool:
+        done = {result.name for result in known}
+        wanted = [m for m in all_mutants() if m.property_id in question.shown and worlds_of(m, terms)]
+        mine = Shard.parse(question.shard).of(wanted) if question.shard else wanted
+        left = [mutant for mutant in mine if mutant.name not in done]
+        if not left:
+            return False
+        console.print(f"hunting {len(left)} mutants", highlight=False)
+        caught, was_cut_short = hunted(Hunt(subject, terms, os.cpu_count() or 1), left, console)
+        known += [result.result() for result in caught if result.is_hunted]
+        return was_cut_short
+
+    return hunt
 
 
 def table_of(caught: Sequence[Caught], titles: Mapping[str, str] | None = None) -> Table:

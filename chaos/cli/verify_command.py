@@ -11,7 +11,8 @@ from rich.console import Console
 
 from chaos.baseline import compared
 from chaos.cli import shared_options
-from chaos.cli.campaign import Campaign
+from chaos.cli.campaign import REFERENCE, Campaign, Hunting
+from chaos.cli.hunting import hunting_for
 from chaos.cli.question import Gate, Question, part_of, question_of
 from chaos.cli.worlds import worlds_for
 from chaos.errors import UsageError
@@ -40,6 +41,10 @@ from chaos.subjects import find_subject
 @shared_options.repeat(default=None)
 @click.option("--world", "worlds", type=shared_options.WORLDS, multiple=True, help="Only this world; repeatable.")
 @click.option("--minutes", type=click.FloatRange(min=0), default=None, help="Go on from new seeds for so long.")
+@click.option(
+    "--mutants/--no-mutants", "hunts", default=None,
+    help="Hunt the planted mistakes, too; one that survives fails the gate (default: the profile's).",
+)  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on where the campaign in --out was interrupted.")
 @shared_options.as_json
 @click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="Write JUnit XML to this file, too.")
@@ -71,6 +76,7 @@ def verify(*, out: Path, against: Path | None, as_json: bool, subject_name: str,
         earlier=earlier,
         save=lambda outcome: write_evidence(outcome, out),
         subject_option=subject_name,
+        hunting=_hunting(question, profile, subject_name, asked=options["hunts"]),
     )
     try:
         campaign.conduct(console)
@@ -89,6 +95,14 @@ def _question(profile: Profile, options: dict[str, Any], kinds: frozenset[WorldK
     chosen = shared_options.ids_of(options["chosen"])
     question = question_of(profile, chosen, options["seed"], gate, kinds, minutes=options["minutes"])
     return part_of(question, Shard.parse(options["shard"])) if options["shard"] else question
+
+
+def _hunting(question: Question, profile: Profile, subject: str, *, asked: bool | None) -> Hunting | None:
+    """Return the hunt to end with, if there is to be one. Raises ``UsageError`` for a subject that has no mutants."""
+    if asked and subject != REFERENCE:
+        raise UsageError("a subject with mutants", repr(subject), f"leave out --mutants: only {REFERENCE} has any")
+    wanted = profile.mutants if asked is None else asked
+    return hunting_for(question, subject, profile.worlds) if wanted and subject == REFERENCE else None
 
 
 def _writable(out: Path) -> None:

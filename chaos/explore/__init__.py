@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chaos.explore.chase import Terms
+from chaos.explore.chase import Terms, worlds_of
 from chaos.explore.crash_player import CrashPlayer
 from chaos.explore.hunt import Caught, Hunt
 from chaos.explore.order import Order, Tally
@@ -12,5 +12,5 @@ from chaos.explore.sweeper import Sweeper, Swept
 
 __all__ = [
     "Caught", "CrashPlayer", "Hunt", "Order", "Pool", "Search", "SimulationPlayer", "Sweeper", "Swept",
-    "Tally", "Terms",
+    "Tally", "Terms", "worlds_of",
 ]  # fmt: skip

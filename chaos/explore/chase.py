@@ -44,6 +44,8 @@ class Terms:
     repeat: int = 3
     limit_s: float = 150.0
     policy: str = "portfolio"
+    worlds: tuple[WorldKind, ...] = (WorldKind.SIMULATION, WorldKind.CRASH, WorldKind.LIVE)
+    """In the order in which they are tried: the cheapest first."""
 
 
 @dataclass(slots=True)
@@ -90,7 +92,7 @@ class Hunter:
 
     async def hunt(self, mutant: Mutant) -> list[Chase]:
         """Return what each hunt came to; none where no scenario proves the property in the mutant's worlds."""
-        worlds = worlds_of(mutant)
+        worlds = worlds_of(mutant, self._terms)
         chases: list[Chase] = []
         repeat = 1 if worlds == [WorldKind.CRASH] else self._terms.repeat  # What is enumerated is the same each time.
         while worlds and len(chases) < repeat and not any(chase.trouble or chase.absent for chase in chases):
@@ -169,10 +171,9 @@ class Hunter:
         return f"Hunter({self._subject}, {self._pool!r})"
 
 
-def worlds_of(mutant: Mutant) -> list[WorldKind]:
-    """Return where the mutant is hunted, the cheapest world first: where its property has scenarios."""
-    order = (WorldKind.SIMULATION, WorldKind.CRASH, WorldKind.LIVE)
-    return [world for world in order if world in (mutant.worlds or order) and stories_of(mutant, world)]
+def worlds_of(mutant: Mutant, terms: Terms) -> list[WorldKind]:
+    """Return where the mutant is hunted: where it may show and its property has scenarios."""
+    return [world for world in terms.worlds if world in (mutant.worlds or terms.worlds) and stories_of(mutant, world)]
 
 
 def stories_of(mutant: Mutant, world: WorldKind) -> list[Scenario]:

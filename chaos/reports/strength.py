@@ -64,7 +64,8 @@ def counted_words(strength: Strength) -> list[str]:
         (strength.faults_fired, "fault fired"),
         (strength.marks, "mark reached"),
     )
-    return [_counted(number, noun) for number, noun in counts if number]
+    words = [_counted(number, noun) for number, noun in counts if number]
+    return words + ([f"{strength.mutants_found} of {strength.mutants} mutants found"] if strength.mutants else [])
 
 
 def total_words(outcome: Outcome) -> list[str]:

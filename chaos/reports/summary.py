@@ -22,6 +22,7 @@ def to_summary(outcome: Outcome) -> str:
         *_table(outcome),
         f"\n{counts_line(outcome)}  ",
         " · ".join(total_words(outcome)),
+        *_missed(outcome),
         *_changes(outcome),
         *(f"\n{note}" for note in outcome.notes),
     ]
@@ -62,6 +63,14 @@ def _table(outcome: Outcome) -> Iterator[str]:
 def _cell(cells: list[Cell]) -> str:
     told = [cell.verdict for cell in cells if cell.verdict is not None]
     return " ".join(f"{told.count(v)} {GLYPHS[v]}" for v in Verdict if v in told) or " "
+
+
+def _missed(outcome: Outcome) -> Iterator[str]:
+    missed = [mutant for mutant in outcome.mutants if not mutant.found]
+    if missed:
+        yield "\n### Mutants that were not found\n"
+    for mutant in missed[:SHOWN_MAX]:
+        yield f"* `{mutant.name}` ({mutant.world}, {mutant.runs:,} runs): {_line(mutant.sentence)}"
 
 
 def _changes(outcome: Outcome) -> Iterator[str]:

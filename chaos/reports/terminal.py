@@ -154,6 +154,8 @@ def _totals(outcome: Outcome) -> Text:
     for absence in absences(outcome):
         ids = " ".join(absence["properties"])
         text.append(f"\nnot available here ({ids}): {absence['what']}: {absence['reason']}", "magenta")
+    for mutant in (mutant for mutant in outcome.mutants if not mutant.found):
+        text.append(f"\nmutant not found: {mutant.name} ({mutant.world}): {mutant.sentence}", "red")
     for change in outcome.changes:
         allowed = " (allowed)" if change.allowed else ""
         text.append(
