@@ -74,6 +74,18 @@ def intake_is_paused_while_full(history: History) -> Finding:
     return judged("paused exactly while full", wrong, of=len(looks))
 
 
+def refusals_take_no_room(history: History) -> Finding:
+    """H5.4: each time the queue was empty, as many reports were taken as the limit says, the first of those offered."""
+    looks = [look.value for look in history.observed("refilled")]
+    taken = set(accepted(history)) if looks else set()
+    wrong = []
+    for number, look in enumerate(looks):
+        places = [place for place, report_id in enumerate(look["offered"]) if report_id in taken]
+        if places != list(range(look["limit"])) or look["said"] != look["limit"]:
+            wrong.append(f"round {number}: {len(places)} taken, {look['said']} said, limit {look['limit']}")
+    return judged("as many as the limit, each time", wrong, of=len(looks))
+
+
 def limits_hold_to_the_byte(history: History) -> Finding:
     """H5.5: accepted when it fits, refused as queue-full when it is a byte too large."""
     rooms = {look.value["report_id"]: look.value for look in history.observed("room")}
@@ -114,6 +126,7 @@ CHECKERS: Mapping[str, tuple[Checker, ...]] = {
     "H5.1": (never_more_than_the_limit,),
     "H5.2": (refusals_name_the_limit,),
     "H5.3": (the_oldest_goes_to_failed, what_was_given_up_is_named, intake_is_paused_while_full),
+    "H5.4": (refusals_take_no_room,),
     "H5.5": (limits_hold_to_the_byte,),
     "H5.6": (the_figures_are_true,),
 }

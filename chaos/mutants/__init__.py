@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chaos.mutants import (
+    c1_files,
     c1_shutdown,
     c2_background_tasks,
     c2_truth,
@@ -12,20 +13,23 @@ from chaos.mutants import (
     h1_order_and_place,
     h1_save_before_send,
     h2_pages,
+    h2_service,
     h3_errors,
     h3_pages,
     h4_configuration,
+    h4_settings,
     h5_bounded_queue,
     h6_ipc,
+    planted_bugs,
 )
 from chaos.mutants.mutant import Mutant, mutant, mutant_in_file, mutant_named, planted
+from chaos.mutants.planted_bugs import TEN_PLANTED_BUGS
 from chaos.replacements import Replacements
 
 __all__ = ["TEN_PLANTED_BUGS", "Mutant", "all_mutants", "find_mutant", "mutant", "plant_here", "planted", "told_mutants"]
 
-TEN_PLANTED_BUGS = {"deleted before the acknowledgement": "C1.6/deleted_before_the_answer"}
-
 _MODULES: tuple[object, ...] = (
+    c1_files,
     c1_shutdown,
     c2_background_tasks,
     c2_truth,
@@ -35,11 +39,14 @@ _MODULES: tuple[object, ...] = (
     h1_order_and_place,
     h1_save_before_send,
     h2_pages,
+    h2_service,
     h3_errors,
     h3_pages,
     h4_configuration,
+    h4_settings,
     h5_bounded_queue,
     h6_ipc,
+    planted_bugs,
 )
 
 

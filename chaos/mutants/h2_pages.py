@@ -89,3 +89,57 @@ def window_forgets_its_pages(service: Replacements) -> None:
             original(scope, name, closer)
 
     service.wrap("pywats_reliability.scope:ResourceScope.push", without_pages)
+
+
+@mutant("H2.2")
+def pages_are_kept_for_later(service: Replacements) -> None:
+    """Keeps every page that was opened in a list, so that it need not be built again."""
+    kept: list[Any] = []
+
+    def connects_too(original: Callable[[Any], None], page: Any) -> None:
+        original(page)
+        kept.append(page)
+
+    service.wrap(f"{GUI}.pages.dashboard:DashboardPage._connect", connects_too)
+
+
+@mutant("H2.3", subtle="only when several steps fail")
+def tells_the_first_failure_only(service: Replacements) -> None:
+    """Reports the first step that failed: the others are consequences."""
+
+    async def first_only(original: Callable[..., Any], *given: Any) -> CleanupError | None:
+        found = await original(*given)
+        return None if found is None else CleanupError(found.owner, found.failures[:1])
+
+    service.wrap("pywats_reliability.scope:ResourceScope._close", first_only)
+
+
+@mutant("H2.3")
+def logs_what_failed_and_says_nothing(service: Replacements) -> None:
+    """Leaves the failures of a clean-up to the log: the page is gone, and nobody can do anything."""
+
+    async def says_nothing(original: Callable[..., Any], *given: Any) -> None:
+        await original(*given)
+
+    service.wrap("pywats_reliability.scope:ResourceScope._close", says_nothing)
+
+
+@mutant("H2.5")
+def the_monitor_outlives_its_window(service: Replacements) -> None:
+    """Leaves the window's tasks to the end of the event loop, which cancels them anyway."""
+
+    async def waits_for_nothing(_: Any) -> None:
+        return None
+
+    service.replace(f"{GUI}.window:MainWindow._end_tasks", waits_for_nothing)
+
+
+@mutant("H2.5")
+def connections_are_closed_with_the_process(service: Replacements) -> None:
+    """Leaves the connections of monitor and watch open: the service closes idle ones."""
+
+    def without_connections(original: Callable[[Any, str, Any], None], scope: Any, name: str, closer: Any) -> None:
+        if not name.startswith("connection of"):
+            original(scope, name, closer)
+
+    service.wrap("pywats_reliability.scope:ResourceScope.push", without_connections)

@@ -6,6 +6,7 @@ listed, from the given seed.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -61,7 +62,7 @@ class Tally:
 
 def fuzz_settings(seed_number: int) -> dict[str, Any]:
     """Return the tally of the whole table and of Hypothesis' examples."""
-    tally, config = Tally(), ClientConfig()
+    tally, config = Tally(), _far_from_default()
     for setting in SETTINGS.values():
         for name, value in BAD_VALUES.items():
             for way in WAYS:
@@ -70,6 +71,17 @@ def fuzz_settings(seed_number: int) -> dict[str, Any]:
         _try_unknown_key(tally, config, way)
     _fuzz(tally, config, seed_number)
     return tally.report()
+
+
+def _far_from_default() -> ClientConfig:
+    """Return a configuration in which a setting that falls back to its default is seen to have changed."""
+    config = ClientConfig()
+    for setting in SETTINGS.values():
+        for value in (*setting.choices, setting.minimum, setting.maximum, True, "7.example"):
+            if setting.name not in _TIED and config[setting.name] == setting.default:
+                with contextlib.suppress(TypeError, ValueError):
+                    config[setting.name] = value
+    return config
 
 
 def _fuzz(tally: Tally, config: ClientConfig, seed_number: int) -> None:

@@ -133,7 +133,24 @@ def bad_file(told: str = "config.json: max_queue_size", limit: int = 7, *, untou
 
 
 def rate(served: int, code: str = "rate_limited") -> Story:
-    return looks("rate", {"served": served, "expected": 19, "after_rest_s": 0, "codes": [None, code]})
+    return looks("rate", {"served": served, "least": 19, "most": 20, "codes": [None, code]})
+
+
+def cut_off_write(kept: str | None, code: str, *, success: bool = False) -> Story:
+    def tell(pen: Pen) -> None:
+        pen.history.observe("cut_off_write", success=success, code=code, report_id="r1")
+        pen.look(*([("pending", kept)] if kept else []))
+
+    return tell
+
+
+def refilled(taken: list[str], said: int) -> Story:
+    def tell(pen: Pen) -> None:
+        for report_id in taken:
+            pen.history.invoke("submit", report_id=report_id).ok(report_id=report_id, sha256="s")
+        pen.history.observe("refilled", limit=2, offered=["r1", "r2", "r3"], said=said)
+
+    return tell
 
 
 CASES: list[tuple[Checker, Story, Verdict]] = [
@@ -164,7 +181,17 @@ CASES: list[tuple[Checker, Story, Verdict]] = [
         BROKEN,
     ),
     (h6_simulated.a_flood_gets_its_rate, rate(19), HELD),
+    (h6_simulated.a_flood_gets_its_rate, rate(20), HELD),
     (h6_simulated.a_flood_gets_its_rate, rate(60), BROKEN),
+    (h6_simulated.a_flood_gets_its_rate, rate(18), BROKEN),
+    (h6_simulated.a_write_that_is_cut_off_is_undone_or_said, cut_off_write(None, "processing_timeout"), HELD),
+    (h6_simulated.a_write_that_is_cut_off_is_undone_or_said, cut_off_write("r1", "outcome_unknown"), HELD),
+    (h6_simulated.a_write_that_is_cut_off_is_undone_or_said, cut_off_write("r1", "processing_timeout"), BROKEN),
+    (h6_simulated.a_write_that_is_cut_off_is_undone_or_said, cut_off_write(None, "", success=True), BROKEN),
+    (h5_simulated.refusals_take_no_room, refilled(["r1", "r2"], 2), HELD),
+    (h5_simulated.refusals_take_no_room, refilled(["r1"], 1), BROKEN),
+    (h5_simulated.refusals_take_no_room, refilled(["r1", "r3"], 2), BROKEN),
+    (h5_simulated.refusals_take_no_room, refilled(["r1", "r2"], 3), BROKEN),
     (h6_simulated.a_flood_gets_its_rate, rate(19, "internal_error"), BROKEN),
     (h6_simulated.idle_clients_are_closed_on_time, idle(300), HELD),
     (h6_simulated.idle_clients_are_closed_on_time, idle(301), BROKEN),
