@@ -20,6 +20,7 @@ from chaos.mutants import (
     h4_settings,
     h5_bounded_queue,
     h6_ipc,
+    old_bugs,
     planted_bugs,
 )
 from chaos.mutants.mutant import Mutant, mutant, mutant_in_file, mutant_named, planted
@@ -46,6 +47,7 @@ _MODULES: tuple[object, ...] = (
     h4_settings,
     h5_bounded_queue,
     h6_ipc,
+    old_bugs,
     planted_bugs,
 )
 

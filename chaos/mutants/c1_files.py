@@ -60,7 +60,7 @@ def files_away_before_it_hands_over(service: Replacements) -> None:
     service.wrap(f"{POOL}.conversion:Conversion._hand_over", hand_over)
 
 
-@mutant("C1.9", subtle="only when the writer pauses")
+@mutant("C1.9", subtle="only when the writer pauses", worlds=(WorldKind.LIVE,))
 def takes_what_it_sees(service: Replacements) -> None:
     """Takes a file when it is there: testers write their files in one go."""
     service.replace(f"{POOL}.items:_is_due", lambda item, now, settle_s: True)
@@ -110,7 +110,7 @@ def what_was_cut_off_counts_as_sent(service: Replacements) -> None:
     service.wrap("pywats_reliability.pending_queue.outcomes:Outcomes.settle", settle)
 
 
-@mutant("C2.10", subtle="only an exception in a thread's result")
+@mutant("C2.10", worlds=(WorldKind.LIVE,))
 def an_answer_that_nobody_awaits(service: Replacements) -> None:
     """Starts a second look at the server and forgets it, since the first one is enough."""
 

@@ -132,14 +132,3 @@ def the_monitor_outlives_its_window(service: Replacements) -> None:
         return None
 
     service.replace(f"{GUI}.window:MainWindow._end_tasks", waits_for_nothing)
-
-
-@mutant("H2.5")
-def connections_are_closed_with_the_process(service: Replacements) -> None:
-    """Leaves the connections of monitor and watch open: the service closes idle ones."""
-
-    def without_connections(original: Callable[[Any, str, Any], None], scope: Any, name: str, closer: Any) -> None:
-        if not name.startswith("connection of"):
-            original(scope, name, closer)
-
-    service.wrap("pywats_reliability.scope:ResourceScope.push", without_connections)

@@ -16,14 +16,11 @@ LEDGER = "chaos.live.ledger"
 Result = Callable[..., Any]
 
 
-async def _nothing(*_: Any) -> None:
-    return None
-
-
 @mutant("H2.4")
-def the_health_port_stays_open(service: Replacements) -> None:
-    """Leaves the health port to the system, which closes it with the process."""
-    service.replace("pywats_reliability.health_server:HealthServer.close", _nothing)
+def the_socket_stays_open(service: Replacements) -> None:
+    """Leaves the socket that it listens on to the system, which closes it with the process."""
+    kept: list[Any] = []
+    service.replace("pywats_reliability.ipc.listener:Listener.close", kept.append)
 
 
 @mutant("H2.4")

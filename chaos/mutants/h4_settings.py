@@ -97,9 +97,9 @@ def keeps_the_good_parts_of_a_bad_object(service: Replacements) -> None:
     """Forgets what was there when an object is refused: half of the old and half of the new is worse than nothing."""
 
     def empty(config: ClientConfig, given: Mapping[str, Any]) -> None:
-        nested = {key: SETTINGS[key].default for key in given if key in SETTINGS and SETTINGS[key].fields}
-        changed = {key: [{"key": "k", "name": "n"}] for key in nested if key == "station_presets"}
-        config._install(replaced(config._state[0], {**nested, **changed}), {})
+        if "station_presets" in given:
+            presets = [] if config.station_presets else [{"key": "first", "name": "First"}]
+            config._install(replaced(config._state[0], {"station_presets": presets}), {})
 
     _when_refused(service, empty)
 

@@ -200,7 +200,11 @@ def answers_side_by_side(service: Replacements) -> None:
 @mutant("H6.6")
 def believes_the_types(service: Replacements) -> None:
     """Takes the fields of a request as they are: our own clients send the right types."""
-    service.replace(f"{IPC}.messages:_text", lambda fields, name, missing="": fields.get(name, missing))
+
+    def taken(fields: Mapping[str, Any], request_id: str) -> messages.Request:
+        return messages.Request(fields.get("command", ""), fields.get("args", {}), request_id)
+
+    service.replace(f"{IPC}.messages:_request", taken)
 
 
 @mutant("H6.6")

@@ -131,9 +131,16 @@ def a_refusal_takes_a_place(service: Replacements) -> None:
 def the_stop_waits_for_silent_clients(service: Replacements) -> None:
     """Lets every client end its conversation before the server is closed: they are polite, and so are we."""
 
-    async def close_ipc(original: Result, service_: Any, ipc: Any) -> None:
-        while ipc.counts.connections_open:  # noqa: ASYNC110 - the mistake itself
-            await asyncio.sleep(0.5)
-        await original(service_, ipc)
+    running: list[Any] = []
 
-    service.wrap("pywats_reliability.client_service.service:AsyncClientService._close_ipc", close_ipc)
+    async def start(original: Result, server: Any) -> None:
+        await original(server)
+        running[:] = [server]
+
+    async def wait_idle(original: Result, steps: Any) -> None:
+        await original(steps)
+        while running[-1].counts.connections_open:  # noqa: ASYNC110 - the mistake itself
+            await asyncio.sleep(0.5)
+
+    service.wrap("pywats_reliability.ipc.server:AsyncIPCServer.start", start)
+    service.wrap("pywats_reliability.client_service.stop_steps:StopSteps.wait_idle", wait_idle)

@@ -23,10 +23,11 @@ async def _offered(world: SimWorld, body: bytes) -> None:
 
 @scenario(proves=["H5.4"], faults=["queue.over_the_limit"], worlds=SIMULATED)
 async def refusals_use_up_no_room(world: SimWorld) -> None:
-    """The queue is filled, more is refused, it is emptied; each time exactly as many are taken as the limit says."""
-    limit = world.draw.count(1, 6)
-    service = await world.start(max_queue_size=limit)
+    """The queue is filled, more is refused, it is emptied, each time under another limit: so many are taken."""
+    service = await world.start()
     for _ in range(world.draw.count(2, 3)):
+        limit = world.draw.count(1, 6)
+        await service.change_settings(max_queue_size=limit)
         await world.server.go_down()
         over = world.draw.count(1, 5)
         offered = world.sample_reports(limit + over)

@@ -155,7 +155,8 @@ async def fuzzed_streams(world: SimWorld) -> None:
     async with service.asked_all_the_time(RARE_S):
         for _ in range(world.draw.count(2, 6)):
             name, data = _drawn_stream(world)
-            async with raw_client(service.ipc_address) as client:
+            token = service.ipc_token if world.draw.chance(0.5, stream="proved") else None
+            async with raw_client(service.ipc_address, token=token) as client:
                 await _send_drawn(world, client, data)
                 world.history.fault("ipc.bad_stream", kind=name)
                 found = await _said(client)

@@ -44,7 +44,7 @@ LAYERS = {
         {"subjects", "scenarios", "mutants"},
         {"plan", "catalogue", "profiles", "evidence", "shards", "baseline", "folding"},
         {"runner", "shrink"},
-        {"shrink_live", "sweep", "determinism", "corpus", "simulated_tests"},
+        {"shrink_live", "sweep", "determinism", "corpus", "simulated_tests", "old_bugs"},
         {"explore"},
         {"cli", "fixtures"},
         {"pytest_plugin"},

@@ -225,6 +225,15 @@ def test_the_fourth_restart_within_five_minutes_is_not_expected() -> None:
     """Failures at once get pauses of 1, 2 and 4 seconds, and then the task is to stay down."""
     expected, at_s, said = Expected(), 0.0, []
     for _ in range(4):
-        said.append(expected.fails(at_s))
+        said.append(expected.fails(at_s, ""))
         at_s = expected.restarts[-1]
     assert said == ["1", "2", "4", "stays down"]
+
+
+@pytest.mark.parametrize(("lived_s", "said", "pause"), [
+    (10.0, "1", "1"), (9.9999, "1", "1"), (9.9999, "2", "2"), (10.1, "2", "1"), (9.9, "1", "2"),
+])  # fmt: skip
+def test_at_the_edge_of_a_hold_either_pause_is_right_and_only_there(lived_s: float, said: str, pause: str) -> None:
+    expected = Expected()
+    expected.fails(0.0, "1")
+    assert expected.fails(expected.restarts[-1] + lived_s, said) == pause

@@ -1,0 +1,47 @@
+"""Bugs that this service once had, put back: each was found by a proof, mended, and must be found again.
+
+``chaos/old_bugs.toml`` says of each the commit that mended it and the run that shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from chaos.mutants.mutant import mutant
+from chaos.protocols import WorldKind
+from chaos.replacements import Replacements
+
+STORE = "pywats_reliability.store"
+Result = Callable[..., Any]
+
+
+@mutant("C2.5", subtle="only when the loop's timer comes a moment early")
+def the_hold_waits_for_the_next_heartbeat(service: Replacements) -> None:
+    """Compares the time that a restart has lived with the hold to the last bit, though timers may come early."""
+    service.replace("pywats_reliability.supervisor.supervised_task:TIMER_EARLY_S", 0.0)
+
+
+@mutant("C1.6", subtle="only when the power goes between the move and its sync", worlds=(WorldKind.CRASH,))
+def the_sidecar_goes_with_the_rename(service: Replacements) -> None:
+    """Removes the sidecar of a record as soon as that has moved, before the move is durable."""
+
+    def rename(original: Result, plan: Any, batch: list[Any]) -> None:
+        original(plan, batch)
+        for move in batch:
+            if not move.error:
+                plan._remove_sidecar(move)
+
+    service.wrap(f"{STORE}.batches:MovePlan._rename", rename)
+
+
+@mutant("C1.4", subtle="only for a thread that blocks while the event loop closes")
+def the_guard_leaves_with_the_stop(service: Replacements) -> None:
+    """Takes the guard off when the stop is over, though closing the loop waits for threads that block."""
+    service.replace("pywats_reliability.cli.process:ExitGuard.hurry", lambda guard: guard.disarm())
+
+
+@mutant("H5.4", subtle="only for limits that change while it runs")
+def new_limits_never_reach_the_store(service: Replacements) -> None:
+    """Keeps the limits with which the store was made, whatever the configuration says since."""
+    service.replace(f"{STORE}.report_store:ReportStore.limit", lambda _store, _limits: None)
