@@ -138,7 +138,7 @@ class Hunter:
         for story in (story.name.rpartition("/")[2] for story in stories_of(mutant, WorldKind.CRASH)):
             for model in models_of(self._subject, story):
                 began = time.monotonic()
-                tally = await self._pool.run(explore_story, self._subject, story, model, mutant.name)
+                (tally,) = await self._pool.run(explore_story, self._subject, story, [model], mutant.name)
                 chase.played += tally.states
                 chase.took_s += time.monotonic() - began
                 broken = {p for p, verdict in tally.verdicts.items() if verdict is Verdict.BROKEN}

@@ -27,7 +27,9 @@ from chaos.mutants.mutant import Mutant, mutant, mutant_in_file, mutant_named, p
 from chaos.mutants.planted_bugs import TEN_PLANTED_BUGS
 from chaos.replacements import Replacements
 
-__all__ = ["TEN_PLANTED_BUGS", "Mutant", "all_mutants", "find_mutant", "mutant", "plant_here", "planted", "told_mutants"]
+__all__ = [
+    "TEN_PLANTED_BUGS", "Mutant", "all_mutants", "find_mutant", "mutant", "plant_here", "planted", "told_mutants",
+]  # fmt: skip
 
 _MODULES: tuple[object, ...] = (
     c1_files,
