@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 from rich.console import Console
@@ -19,34 +19,9 @@ from chaos.mutants import TEN_PLANTED_BUGS, Mutant, all_mutants, find_mutant
 from chaos.outcome import ExitCode
 
 JOBS = os.cpu_count() or 1
-USAGE = 2
-"""What this command ends with when it is asked wrongly: of a hunt itself there are 0 and 1 only."""
 
 
-class _Asked(click.Command):
-    """A command whose bad usage is one line on stderr and exit code 2."""
-
-    def make_context(self, *given: Any, **more: Any) -> click.Context:
-        """Read the options."""
-        try:
-            return super().make_context(*given, **more)
-        except click.UsageError as error:
-            _refuse(f"{error.format_message()} (see `pywats-chaos mutants --help`)")
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        try:
-            return super().invoke(ctx)
-        except UsageError as error:
-            _refuse(str(error))
-
-
-def _refuse(words: str) -> NoReturn:
-    click.echo(f"pywats-chaos: {words}", err=True)
-    raise SystemExit(USAGE)
-
-
-@click.command("mutants", cls=_Asked)
+@click.command("mutants")
 @click.argument("names", nargs=-1)
 @click.option("--property", "chosen", multiple=True, metavar="ID", help="Only mutants of this property or guarantee.")
 @click.option("--planted", "of_ten", is_flag=True, help="Only ten classic bugs that a proof of this kind has to find.")
@@ -68,7 +43,7 @@ def mutants_command(
     """Plant each mutant (or those in NAMES) and let the proofs of its property find it.
 
     Ends with 0 when each was found by its own property every time, 1 when one was not (it survived, ran out of time, or
-    was found by another property only), 2 when it was asked wrongly, 130 when interrupted.
+    was found by another property only), 130 when interrupted.
     """
     console = Console()
     titles = {find_mutant(name).name: title for title, name in TEN_PLANTED_BUGS.items()} if of_ten else None

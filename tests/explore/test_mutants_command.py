@@ -149,8 +149,8 @@ def test_ctrl_c_leaves_the_table_of_what_is_known(own: Path) -> None:
         (["cancels_at_once", "--property", "H1"], "expected mutants to hunt, found none"),
     ],
 )
-def test_what_is_asked_wrongly_is_one_line_and_exit_code_2(arguments: list[str], words: str) -> None:
+def test_what_is_asked_wrongly_is_one_line_and_the_exit_code_of_usage(arguments: list[str], words: str) -> None:
     command = [sys.executable, "-m", "chaos", "mutants", *arguments]
     found = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
-    assert (found.returncode, found.stderr.count("\n")) == (2, 1), found.stderr
+    assert (found.returncode, found.stderr.count("\n")) == (3, 1), found.stderr
     assert words in found.stderr
