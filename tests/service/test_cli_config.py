@@ -120,7 +120,7 @@ def test_a_missing_file_does_not_lose_what_its_backup_keeps(station: Station) ->
     assert saved(station)["station_name"] == "old"
 
 
-def test_a_first_configuration_is_made_with_its_folder(station: Station) -> None:
+def test_a_first_file(station: Station) -> None:
     new = station.folder / "new" / "c.json"
     assert station.run("config", "set", "--config", new, "sn_start", "7").code == 0
     assert (json.loads(new.read_bytes())["sn_start"], new.stat().st_mode & 0o777) == (7, 0o600)

@@ -64,7 +64,7 @@ def test_every_command_and_option_says_what_it_does(command: click.Command) -> N
 
 
 @pytest.mark.parametrize("words", [["config", "show"], ["queue", "show", "--contents", NAME, "--data", "data"]])
-def test_a_reader_that_goes_away_is_no_error(tmp_path: Path, words: list[str]) -> None:
+def test_pipe_closed(tmp_path: Path, words: list[str]) -> None:
     """The second one prints a file from quarantine/ as it is."""
     (tmp_path / "data" / "quarantine").mkdir(parents=True)
     (tmp_path / "data" / "quarantine" / NAME).write_bytes(b"x" * 100)

@@ -17,7 +17,7 @@ def test_the_default_instance_has_the_port_of_the_protocol_on_windows() -> None:
     assert default_address("default", platform="win32") == TcpAddress(52759, "127.0.0.1")
 
 
-def test_elsewhere_it_has_a_socket_named_after_it_in_the_users_runtime_folder(
+def test_elsewhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
