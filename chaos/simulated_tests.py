@@ -1,7 +1,7 @@
 """Runs a test that is marked ``simulated`` in simulated worlds, and gives other tests loops in virtual time.
 
 * ``@pytest.mark.simulated(seeds=200)`` on an ``async def`` test: it is run once for each seed, with its fixtures, which
-  are made once. ``policy``, ``limit_s`` and ``seed`` (the first one) are as in ``chaos.sim.simulate``.
+  are made once. ``policy``, ``limit_s``, ``faults`` and ``seed`` (the first one) are as in ``chaos.sim.simulate``.
 * ``--sim-seed=N`` runs such tests with that seed only: what a failure tells to do.
 * ``loop_factories`` is what a ``conftest.py`` gives to pytest-asyncio for unit tests that only want virtual time.
 """
@@ -27,7 +27,7 @@ def run_simulated(
 
     Raises ``SimulationFailedError`` with the first failing seed, and ``UsageError`` for a marker that makes no sense.
     """
-    known = {"seeds", "seed", "policy", "limit_s"}
+    known = {"seeds", "seed", "policy", "limit_s", "faults"}
     if unknown := set(asked) - known:
         raise UsageError(f"simulated({', '.join(sorted(known))})", ", ".join(sorted(unknown)), "see docs/simulation.md")
     if not inspect.iscoroutinefunction(test):
@@ -37,7 +37,7 @@ def run_simulated(
         await test(**values)
 
     setting = Setting()
-    for name in ("policy", "limit_s"):
+    for name in ("policy", "limit_s", "faults"):
         if name in asked:
             setting = replace(setting, **{name: asked[name]})
     first = int(asked.get("seed", 0))

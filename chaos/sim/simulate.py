@@ -18,6 +18,7 @@ from chaos.sim.net import add_network
 from chaos.sim.policies import POLICIES
 from chaos.sim.process import SimProcess
 from chaos.sim.process_calls import ProcessCalls
+from chaos.sim.random_faults import RandomFaults, fault_words
 from chaos.sim.remains import collected_afterwards
 from chaos.sim.scheduler import FOREVER_NS
 from chaos.sim.threads import Threads
@@ -31,7 +32,10 @@ Prepare = Callable[[SimKernel], object]
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How a world is made: everything but its seed. ``limit_s`` is virtual time; ``folder`` is the simulated disk's."""
+    """How a world is made: everything but its seed. ``limit_s`` is virtual time; ``folder`` is the simulated disk's.
+
+    ``faults``: kinds of faults that each seed draws some of, as ``"network disk kill power clock"``.
+    """
 
     policy: str = "portfolio"
     script: Script = UNCHANGED
@@ -41,10 +45,12 @@ class Setting:
     allowed: tuple[str, ...] = ()
     prepare: Sequence[Prepare] = ()
     folder: str = FOLDER
+    faults: str = ""
 
     def __post_init__(self) -> None:
         if self.policy not in POLICIES:
             raise UsageError(f"a policy ({', '.join(POLICIES)})", repr(self.policy), "choose one of these")
+        fault_words(self.faults)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +80,17 @@ def simulate(
     seeds: int = 1,
     policy: str = "portfolio",
     limit_s: float = LIMIT_S,
+    faults: str = "",
     setting: Setting | None = None,
 ) -> list[Ran]:
     """Run ``main`` (async, or plain) as the only process of ``seeds`` worlds, from ``seed`` on.
 
     Raises ``SimulationFailedError`` with the first failing seed: an exception of ``main`` or of a task that nobody
     waited for, a deadlock, a livelock, a reach for the real world. Blocks; may be called where an event loop runs.
+    ``faults`` names kinds of faults (``chaos.sim.random_faults``); raises ``UsageError`` for others. With ``kill`` or
+    ``power`` the program is started again on what the disk has kept, and the result is that of its last life.
     """
-    setting = setting or Setting(policy=policy, limit_s=limit_s)
+    setting = setting or Setting(policy=policy, limit_s=limit_s, faults=faults)
     return [run_seed(main, number, setting) for number in range(seed, seed + seeds)]
 
 
@@ -96,10 +105,11 @@ def run_in(kernel: SimKernel, main: Callable[[], Any], setting: Setting) -> Ran:
     seed = kernel.seed.number
     try:
         with kernel:
-            process = kernel.start("main", main)
-            process.on_end.append(lambda _: kernel.stop())
+            lives = RandomFaults(kernel, main, fault_words(setting.faults), setting.folder)
+            lives.start()
             kernel.run(until_ns=min(round(setting.limit_s * 1e9), FOREVER_NS))
-            result = _judged(kernel, process, setting)
+            assert lives.process is not None, "it was started"
+            result = _judged(kernel, lives.process, setting)
             return Ran(seed, kernel.policy.name, kernel.digest, kernel.step, kernel.now_ns / 1e9, result)
     except UsageError:
         raise
@@ -164,4 +174,5 @@ def replay_line(main: Callable[[], Any], seed: int, setting: Setting) -> str:
     """Return the Python expression that runs this program with this seed again."""
     name = getattr(main, "__qualname__", repr(main))
     more = f", limit_s={setting.limit_s:g}" if setting.limit_s != LIMIT_S else ""
+    more += f", faults={setting.faults!r}" if setting.faults else ""
     return f"simulate({name}, seed={seed}, policy={setting.policy!r}{more})"
