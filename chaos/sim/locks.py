@@ -133,6 +133,38 @@ class SimLock:
         return f"SimLock({'locked' if self._is_locked else 'unlocked'})"
 
 
+class LockOfEach:
+    """A lock that a module keeps for the whole interpreter: each process has its own, which dies with it."""
+
+    def __init__(self, kernel: SimKernel) -> None:
+        self._kernel = kernel
+        self._locks: dict[int, SimLock] = {}
+
+    def _mine(self) -> SimLock:
+        process = self._kernel.current
+        number = -1 if process is None else process.number
+        if number not in self._locks:
+            self._locks[number] = SimLock(self._kernel)
+        return self._locks[number]
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """Take the lock of this process; false when it is not free in time."""
+        return self._mine().acquire(blocking, timeout)
+
+    def release(self) -> None:
+        """Release the lock of this process. Raises ``RuntimeError`` when it is free."""
+        self._mine().release()
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def __repr__(self) -> str:
+        return f"LockOfEach({len(self._locks)} processes)"
+
+
 class SimRLock:
     """``threading.RLock`` inside the simulation; its owner is a thread of a process."""
 

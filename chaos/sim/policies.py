@@ -113,10 +113,11 @@ class PriorityChange:
         self._changes = {choices.below("pct/change", STEPS_EXPECTED) for _ in range(CHANGE_POINTS)}
         self._lowest = 0
         self._last, self._in_a_row = -1, 0
+        self._callbacks_in_a_row = 0
 
     def take(self) -> Any:
         """Remove and return what runs next."""
-        if not self.turns or (self.callbacks and not self._choices.below("schedule", 2)):
+        if not self.turns or (self.callbacks and self._prefers_callbacks()):
             return self.callbacks.popleft() if self.callbacks else None
         if len(self.turns) == 1:
             return self.turns.pop()
@@ -134,6 +135,12 @@ class PriorityChange:
     def put_at_end_of_batch(self, callback: Any) -> bool:  # noqa: ARG002 - as the port asks
         """Say that there are no batches here: any turn may be the last of one."""
         return False
+
+    def _prefers_callbacks(self) -> bool:
+        """Draw; but a callback that asks for itself again and again may not keep the tasks waiting for ever."""
+        chosen = not self._choices.below("schedule", 2) and self._callbacks_in_a_row < STARVED_AFTER
+        self._callbacks_in_a_row = self._callbacks_in_a_row + 1 if chosen else 0
+        return chosen
 
     def _priority(self, number: int) -> int:
         if number not in self._priorities:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from chaos.sim.bound_names import BoundNames
-from chaos.sim.locks import SimLock, SimRLock, SimSimpleQueue
+from chaos.sim.locks import LockOfEach, SimLock, SimRLock, SimSimpleQueue
 from chaos.sim.seams import PatchingSeam
 from chaos.sim.strands import Strand
 from chaos.sim.verdicts import NotSimulatedError
@@ -64,7 +64,7 @@ class Threads(PatchingSeam):
         self._patch_locks(kernel)
         self._patch_identity(kernel)
         self._patch_start(kernel)
-        self.patches.set(pool_module, "_global_shutdown_lock", SimLock(kernel))
+        self.patches.set(pool_module, "_global_shutdown_lock", LockOfEach(kernel))
         self.patches.set(pool_module, "_threads_queues", WeakKeyDictionary())
         self.patches.set(ThreadPoolExecutor, "_counter", count().__next__)
         self.patches.set(threading, "_counter", count(1).__next__)

@@ -17,11 +17,12 @@ import pytest
 
 from chaos.explore.worker import play_trial
 from chaos.seed import Seed
-from chaos.sim import simulate
+from chaos.sim import Script, run_seed, simulate
 from chaos.sim.kernel import SimKernel
 from chaos.sim.locks import SimLock
 from chaos.sim.simulate import Setting, open_machine
 from chaos.trial import parse_trial
+from chaos.verdict import Verdict
 
 STORY = "C1.6/one_report_and_a_crash seed=0 policy=fifo plan=none"
 AN_UPLOAD_IS_CUT_OFF = "C1.6/kill_when_the_request_was_read seed=5"
@@ -146,3 +147,32 @@ def test_a_run_that_loads_a_module_is_like_one_that_finds_it_loaded(late_module:
 
     first, second = (simulate(main, seed=3)[0].digest for _ in range(2))
     assert first == second
+
+
+def test_a_process_killed_as_it_starts_a_thread_keeps_no_other_process_from_starting_one() -> None:
+    """Seed 500150 of a campaign: the lock of all pools died with its owner, and the tester waited for it for ever."""
+    trial = parse_trial("C1.6/power_is_lost_right_after_an_acceptance seed=500150 policy=portfolio")
+    result = play_trial(trial).result
+    assert result.error == ""
+    assert result.verdict is not Verdict.BROKEN
+
+
+def test_a_callback_that_asks_for_itself_again_starves_no_task_in_the_calmest_schedule() -> None:
+    async def main() -> int:
+        loop, count, done = asyncio.get_running_loop(), [0], asyncio.Event()
+
+        def again() -> None:
+            count[0] += 1
+            if not done.is_set():
+                loop.call_soon(again)
+
+        async def task() -> None:
+            await asyncio.sleep(0)
+            done.set()
+
+        again()
+        await asyncio.gather(task(), task())
+        return count[0]
+
+    calm = Setting(policy="pct", script=Script(calmed=("all",)))
+    assert run_seed(main, 1, calm).result < 10_000
