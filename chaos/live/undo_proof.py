@@ -1,8 +1,9 @@
 """Proves the undo list: a runner is killed by SIGKILL at a moment of its run, and what is left of that run is counted.
 
 * A run's processes are known by a word in their environment and as descendants of the runner, seen before the kill.
-* Its folders are known by the runner's pid in their names; its sockets and mounts by those folders; its shared memory
-  by the pids. Nothing here signals anything but the runner, which it has started itself.
+* It has a temporary folder of its own, so whatever is in there at the end was left, whoever of it made that; its
+  sockets and mounts are known by the runner's pid in their paths, its shared memory by the pids. Nothing here signals
+  anything but the runner, which it has started itself.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import os
 import secrets
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -44,6 +46,12 @@ class Killed:
 
 def kill_a_run(argv: Sequence[str], after_s: float, log: Path) -> Killed:
     """Start a runner, kill it after so long, and return what came of it; ``log`` takes what it says. Blocks."""
+    # Short, as sockets lie in it. What a run has left is named; that it goes now is no part of the proof.
+    with tempfile.TemporaryDirectory(prefix="pw-", dir=temporary_folder(), ignore_cleanup_errors=True) as own:
+        return _killed(argv, after_s, log, own)
+
+
+def _killed(argv: Sequence[str], after_s: float, log: Path, own: str) -> Killed:
     word, met = secrets.token_hex(8), dict[int, int]()
     with log.open("ab") as said:
         runner = subprocess.Popen(  # noqa: S603 - our own program, or one of a test
@@ -51,7 +59,7 @@ def kill_a_run(argv: Sequence[str], after_s: float, log: Path) -> Killed:
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=said,
-            env={**os.environ, WORD: word},
+            env={**os.environ, WORD: word, "TMPDIR": own},
             start_new_session=True,
         )
     ends_at = time.monotonic() + after_s
@@ -61,13 +69,13 @@ def kill_a_run(argv: Sequence[str], after_s: float, log: Path) -> Killed:
             with suppress(subprocess.TimeoutExpired):
                 runner.wait(LOOK_S)
         alive = _family(word, runner.pid)
-        folders, sockets = list(_folders(runner.pid)), list(_sockets(runner.pid))
+        folders, sockets = os.listdir(own), list(_sockets(runner.pid))
         had_ended = runner.poll() is not None
     finally:
         runner.kill()
         runner.wait()
     began, met = time.monotonic(), {**met, **alive}
-    while (left := tuple(_left(word, runner.pid, met))) and time.monotonic() - began < GONE_LIMIT_S:
+    while (left := tuple(_left(word, runner.pid, met, own))) and time.monotonic() - began < GONE_LIMIT_S:
         time.sleep(LOOK_S)  # noqa: TID251 - that nothing is there any more gives no event
     return Killed(len(alive), len(folders), len(sockets), time.monotonic() - began, left, had_ended)
 
@@ -88,20 +96,15 @@ def _environment(pid: int) -> list[bytes]:
         return []
 
 
-def _left(word: str, runner: int, met: Mapping[int, int]) -> Iterator[str]:
+def _left(word: str, runner: int, met: Mapping[int, int], own: str) -> Iterator[str]:
     alive = _family(word, runner) | {pid: tick for pid, tick in met.items() if process_table.is_alive(pid, tick)}
     yield from (f"process {pid}" for pid in sorted(alive))
-    yield from (f"folder {path}" for path in _folders(runner))
+    yield from (f"folder {path}" for path in os.listdir(own))
     yield from (f"socket {path}" for path in _sockets(runner))
     yield from (f"mount {line}" for line in _lines("/proc/self/mountinfo", runner))
     if SHARED_MEMORY.is_dir():
         names = {name.rpartition("_")[2]: name for name in os.listdir(SHARED_MEMORY) if "faketime" in name}
         yield from (f"shared memory {name}" for pid, name in names.items() if pid.isdigit() and int(pid) in met)
-
-
-def _folders(runner: int) -> Iterator[str]:
-    mine = f"{PREFIX}{runner}-"
-    yield from (name for name in os.listdir(temporary_folder()) if name.startswith(mine))
 
 
 def _sockets(runner: int) -> Iterator[str]:

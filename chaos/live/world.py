@@ -49,6 +49,7 @@ COMPLAINTS = (
 )
 """What Python itself says of an exception that nobody took care of."""
 LOG_SHOWN_LINES = 400
+TEMPORARY = "tmp"  # What the subject makes in its temporary folder goes with the run's, also when it is killed.
 
 
 @asynccontextmanager
@@ -252,7 +253,7 @@ class LiveWorld(WorldLooks, Hands):
             watchdog=self._watchdog,
             log=self._folder.file(log) if log else self._log,
             name=self.subject.name,
-            env=line.environment,
+            env={**line.environment, "TMPDIR": str(self._folder.folder(TEMPORARY))},
             cwd=self.site.folder,
             failpoints=failpoints,
             announces=True,

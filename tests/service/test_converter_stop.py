@@ -115,9 +115,11 @@ async def test_what_was_cut_off_is_converted_by_the_next_run(tmp_path: Path) -> 
     async with world.running(is_last=False):
         world.drop("a.csv")
         await world.until(lambda: world.pool.get_active_count() == 1)
+    assert (world.queue.kept, world.names()) == ([], ["a.csv"])
     world.converter.script = taking(1.0)
     async with world.running():
         await world.until_converted()
+    assert (len(world.queue.kept), world.names()) == (1, [])
 
 
 @in_virtual_time

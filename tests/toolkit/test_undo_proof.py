@@ -70,9 +70,16 @@ def test_a_process_that_is_left_is_found_and_named(tmp_path: Path, monkeypatch: 
 def test_a_folder_that_is_left_is_found_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(undo_proof, "GONE_LIMIT_S", 0.2)
     monkeypatch.setattr(undo_proof, "temporary_folder", lambda: str(tmp_path))
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
     found = kill_a_run([sys.executable, "-c", FOLDER], 1.0, tmp_path / "log")
     assert [left.rpartition("-")[0].rpartition("-")[0] for left in found.left] == ["folder pywats-chaos"]
+
+
+def test_a_folder_under_any_name_is_found_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the configurator's, which is named after the program and not after the run."""
+    monkeypatch.setattr(undo_proof, "GONE_LIMIT_S", 0.2)
+    line = "import tempfile, time; tempfile.mkdtemp(prefix='another-'); time.sleep(30)"
+    (left,) = kill_a_run([sys.executable, "-c", line], 1.0, tmp_path / "log").left
+    assert left.startswith("folder another-")
 
 
 def test_a_run_that_was_over_before_its_moment_says_so(tmp_path: Path) -> None:
