@@ -80,9 +80,12 @@ def test_a_stop_is_asked_for_over_ipc(station: Station) -> None:
 
 def test_what_waits_for_a_restart_is_told_and_a_restart_is_asked_for(station: Station) -> None:
     with station.service() as service:
+        is_stopping = threading.Event()
+        service.shutdown.on_progress.subscribe(lambda _: is_stopping.set())
         station.with_config("config set", "health_port", 12345)
         assert station.with_config("status").out.splitlines()[-1] == "in force with the next start only: health_port"
         assert station.with_config("restart").out == "restart requested\n"
+        assert is_stopping.wait(DEADLINE_S)  # The command ends with the answer; the service restarts after it.
         assert service.restart_requested
 
 
