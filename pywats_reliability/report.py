@@ -68,7 +68,8 @@ def _decoded(body: bytes) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise ReportInvalidError("UTF-8 text", f"another byte at position {error.start}") from error
     except json.JSONDecodeError as error:
-        raise ReportInvalidError("JSON", f"{error.msg} at line {error.lineno}, column {error.colno}") from error
+        found = error.msg.removesuffix(" at")
+        raise ReportInvalidError("JSON", f"{found} at line {error.lineno}, column {error.colno}") from error
     except RecursionError as error:
         raise ReportInvalidError("JSON of sane depth", "nesting without end") from error
     except ValueError as error:  # Python refuses to convert whole numbers of thousands of digits.

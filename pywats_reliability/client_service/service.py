@@ -357,7 +357,8 @@ class AsyncClientService:
         parts = self._parts
         critical = tuple(list(self._critical.values())[:CRITICAL_SHOWN])
         bad_file = parts.watcher.last_error if parts.watcher is not None else None
-        notes = [self._remembered.sentence, f"configuration refused: {bad_file}" if bad_file else None]
+        full = parts.store.can_accept() if self._phase is Phase.STARTED else None
+        notes = [self._remembered.sentence, bad_file and f"configuration refused: {bad_file}", full and str(full)]
         return Facts(
             self._phase,
             self._supervisor.states(),
@@ -367,7 +368,7 @@ class AsyncClientService:
             failed_converters=parts.converter_pool.failed_converters(),
             loop_blocked=self._supervisor.loop_blocked if self._phase is not Phase.STOPPED else None,
             pause_reason=_together(parts.pending_queue.paused_reason, parts.converter_pool.paused_reason),
-            notes=tuple(note for note in notes if note is not None),
+            notes=tuple(note for note in notes if note),
         )
 
     def __repr__(self) -> str:

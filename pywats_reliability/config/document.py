@@ -49,7 +49,8 @@ def _parsed(text: str) -> Any:
     try:
         return json.loads(text, parse_int=_integer, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
-        raise SettingValueError(f"line {error.lineno}, column {error.colno}", "JSON", error.msg) from None
+        found = error.msg.removesuffix(" at")
+        raise SettingValueError(f"line {error.lineno}, column {error.colno}", "JSON", found) from None
     except RecursionError:
         raise SettingValueError(WHOLE, "JSON of sane depth", "nesting without end") from None
 

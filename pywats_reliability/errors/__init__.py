@@ -41,6 +41,7 @@ from pywats_reliability.errors.ipc import (
     IPCUnknownCommandError,
 )
 from pywats_reliability.errors.reports import (
+    FREE_DISK,
     DiskError,
     QueueCriticalError,
     QueueFullError,
@@ -75,6 +76,7 @@ from pywats_reliability.errors.settings import (
 )
 
 __all__ = [
+    "FREE_DISK",
     "ActionOverdueError",
     "AnswerMalformedError",
     "CleanupError",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pywats_reliability.errors.root import ReliabilityError
 
+FREE_DISK = "bytes of free disk"
 
 class ReportInvalidError(ReliabilityError):
     """What was handed over is no report that could ever be delivered."""
@@ -53,16 +54,17 @@ class ServiceStoppingError(ReliabilityError):
 class QueueFullError(ReliabilityError):
     """The queue is at one of its limits; nothing was written.
 
-    ``size`` and ``limit`` are counted in ``unit`` ("reports", "bytes", or "bytes of free disk").
+    ``size`` and ``limit`` are counted in ``unit``: "reports", "bytes", or ``FREE_DISK``.
     """
 
     code = "queue_full"
 
     def __init__(self, size: int, limit: int, unit: str = "reports") -> None:
         self.size, self.limit, self.unit = size, limit, unit
-        super().__init__(
-            f"queue full: {size} {unit}, limit {limit}; restore the connection to the server, or raise the limit"
-        )
+        advice = "restore the connection to the server, or raise the limit"
+        if unit == FREE_DISK:
+            advice = "free some space, or lower min_free_disk_bytes"
+        super().__init__(f"queue full: {size} {unit}, limit {limit}; {advice}")
 
 
 class QueueCriticalError(ReliabilityError):

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 
 from pywats_reliability.disk import Aside, Disk
-from pywats_reliability.errors import DiskError, QueueFullError
+from pywats_reliability.errors import FREE_DISK, DiskError, QueueFullError
 from pywats_reliability.store.commit import Entry, Job
 from pywats_reliability.store.limits import Places
 from pywats_reliability.store.names import named
@@ -114,7 +114,7 @@ class WritePlan:
         least = self._places.limits.min_free_disk_bytes
         for write in batch:
             if write.needs_room and free - len(write.data) < least:
-                write.error = QueueFullError(free, least, "bytes of free disk")
+                write.error = QueueFullError(free, least, FREE_DISK)
             else:
                 free -= len(write.data)
 

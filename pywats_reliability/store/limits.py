@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pywats_reliability.errors import QueueFullError, ReportInvalidError
+from pywats_reliability.errors import FREE_DISK, QueueFullError, ReportInvalidError
 from pywats_reliability.report import Report
 from pywats_reliability.store.index import Index
 from pywats_reliability.store.names import PRIORITY_MAX, PRIORITY_MIN
@@ -82,7 +82,7 @@ class Places:
         """Return why the disk has no room, going by its last answer."""
         least, free = self.limits.min_free_disk_bytes, self._free_disk_bytes
         if least and free is not None and free - size_bytes < least:
-            return QueueFullError(free, least, "bytes of free disk")
+            return QueueFullError(free, least, FREE_DISK)
         return None
 
     def note_free_disk_bytes(self, free: int) -> None:

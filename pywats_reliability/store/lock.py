@@ -46,12 +46,10 @@ class FolderLock:
         except OSError as error:
             raise DiskError("lock", self.folder / LOCK_NAME, error) from error
         try:
-            self._disk.write_atomically(self.folder / HOLDER_NAME, self._introduction())
-        except DiskError as error:
-            if error.error_number not in FULL:
-                self._lock.release()
-                raise
-            log.warning("a second service will not be told who holds the folder: %s", error)
+            self._introduce()
+        except DiskError:
+            self._lock.release()
+            raise
 
     def release(self) -> None:
         """Give the lock back; harmless when it is not held. Raises ``DiskError``."""
@@ -64,6 +62,16 @@ class FolderLock:
                 self._lock.release()
             except OSError as error:
                 raise DiskError("unlock", self.folder / LOCK_NAME, error) from error
+
+    def _introduce(self) -> None:
+        holder = self.folder / HOLDER_NAME
+        try:
+            self._disk.write_atomically(holder, self._introduction())
+        except DiskError as error:
+            if error.error_number not in FULL:
+                raise
+            self._disk.remove(holder)  # A killed service may have left its own words there.
+            log.warning("a second service will not be told who holds the folder: %s", error)
 
     def _introduction(self) -> bytes:
         words = {"pid": os.getpid(), "host": platform.node(), "since": self._clock.now().isoformat(timespec="seconds")}

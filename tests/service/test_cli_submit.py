@@ -69,6 +69,21 @@ def test_the_status_is_told_with_every_reason(station: Station) -> None:
     assert [line.removeprefix("! ") for line in told[2:]] == whole["reasons"]
 
 
+def test_a_full_queue_is_among_the_reasons(station: Station) -> None:
+    with station.service():
+        submit(station, "0.json", "1.json")
+        told = station.with_config("status").out.splitlines()
+        assert "! queue full: 2 reports, limit 2; restore the connection to the server, or raise the limit" in told
+
+
+def test_on_a_short_disk_the_advice_is_to_free_some_space(station: Station) -> None:
+    station.configure(min_free_disk_bytes=2**52)
+    with station.service():
+        code, _, (complaint,) = submit(station, "0.json")
+    assert code == 1
+    assert "bytes of free disk, limit 4503599627370496; free some space, or lower min_free_disk_bytes" in complaint
+
+
 def test_a_stop_is_asked_for_over_ipc(station: Station) -> None:
     with station.service() as service:
         is_stopping = threading.Event()

@@ -313,3 +313,11 @@ async def test_a_full_disk_keeps_no_start_from_sending_what_fills_it(
             await store.mark_sent(record)
     assert records(tmp_path / "sent") == [report.body]
     assert "a second service will not be told who holds the folder" in caplog.text
+
+
+async def test_on_a_full_disk_nobody_is_told_that_a_killed_service_holds_the_folder(tmp_path: Path) -> None:
+    (tmp_path / ".lock.holder").write_text('{"pid": 17, "host": "bench", "since": "2026-11-01T00:00:00+00:00"}')
+    with failing("write", errno.ENOSPC):
+        async with opened(tmp_path):
+            with pytest.raises(StoreLockedError, match="in use by another process"):
+                await ReportStore(tmp_path, disk=Disk(), clock=SetClock()).open()
