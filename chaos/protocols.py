@@ -250,7 +250,7 @@ class World(Protocol):
         ...
 
     def sample_report_of(self, size_bytes: int) -> bytes:
-        """Return a report with an id that is about that large."""
+        """Return a report with an id that is that large, or larger where its contents need it."""
         ...
 
     def report_id(self, body: bytes) -> str:

@@ -19,7 +19,7 @@ IDS_REMEMBERED = 256
 
 
 def sample_report(stream: random.Random, *, size_bytes: int = 0) -> bytes:
-    """Return one report with an id of its own, as JSON, at least ``size_bytes`` long."""
+    """Return one report with an id of its own, as JSON: ``size_bytes`` long, or longer where its steps need it."""
     steps = [_step(stream, number) for number in range(stream.randint(0, STEPS_MAX))]
     report: dict[str, Any] = {
         "id": str(uuid.UUID(int=stream.getrandbits(128), version=4)),
@@ -36,9 +36,9 @@ def sample_report(stream: random.Random, *, size_bytes: int = 0) -> bytes:
         "uut": {"user": stream.choice(_USERS), "execTime": round(stream.uniform(0.1, 900), 3)},
         "root": {"stepType": "SequenceCall", "name": "Main", "group": "M", "status": "P", "steps": steps},
     }
-    missing = size_bytes - len(_encoded(report))
-    if missing > 0:
-        report["root"]["reportText"] = "x" * missing
+    if size_bytes > len(_encoded(report)):
+        report["root"]["reportText"] = ""
+        report["root"]["reportText"] = "x" * (size_bytes - len(_encoded(report)))
     return _encoded(report)
 
 

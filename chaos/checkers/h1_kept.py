@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from itertools import pairwise
 
-from chaos.checkers.judgement import judged, kept, lost, undelivered
+from chaos.checkers.judgement import half_written, judged, kept, lost, undelivered
 from chaos.history import History, Kind
 from chaos.protocols import Checker
 from chaos.verdict import Finding
@@ -38,8 +38,7 @@ def the_disk_s_errors_are_told(history: History) -> Finding:
     looks = [look.value for look in history.observed("half_written")]
     wrong = []
     for look in looks:
-        half = [name for name in look["names"] if not name.endswith(".json")]
-        wrong += [f"after {look['error']} pending/ has {name}" for name in half]
+        wrong += [f"after {look['error']} pending/ has {name}" for name in half_written(history, look["names"])]
     submits = list(history.operations("submit")) if looks else []
     refused = [op for op in submits if op.outcome is Kind.FAILED]
     codes = [op.value.get("code") for op in refused]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from chaos.checkers.judgement import accepted, judged, kept, lost, undelivered
+from chaos.checkers.judgement import accepted, half_written, judged, kept, lost, undelivered
 from chaos.history import History, Kind
 from chaos.protocols import Checker
 from chaos.verdict import Finding
@@ -33,7 +33,7 @@ def a_disk_error_is_told(history: History) -> Finding:
     wrong += [f"the service gave no answer: {op.value.get('error')}" for op in unknown]
     wrong += [] if len(refused) == len(faults) else [f"{len(faults)} disk errors, {len(refused)} refusals"]
     for look in history.observed("left_over"):
-        half = [name for name in look.value["names"] if not name.endswith(".json")]
+        half = half_written(history, look.value["names"])
         wrong += [f"after {look.value['error']} pending/ has {name}" for name in half]
     pending = {i for look in history.observed("folders") for i in kept(look.value)}
     wrong += [f"report {i[:8]} was refused and kept" for op in refused if (i := op.value["report_id"]) in pending]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from chaos.history import History, Kind
@@ -59,6 +59,20 @@ def lost(history: History) -> list[str]:
                 found = "with other contents" if copies else "nowhere"
                 wrong.append(f"report {report_id[:8]} was accepted and is {found} at {folders.time_ns / 1e9:.3f} s")
     return wrong
+
+
+def half_written(history: History, names: Iterable[str]) -> list[str]:
+    """Return which of the names seen in ``pending/`` are of something half-written.
+
+    The attempts of an accepted report are saved beside it while others are looked at; that file is on its way.
+    """
+    on_their_way = tuple(f"_{report_id}_" for report_id in accepted(history))
+    return [
+        name
+        for name in names
+        if not name.endswith(".json")
+        and not (name.endswith(".history.json.tmp") and any(mark in name for mark in on_their_way))
+    ]
 
 
 def unsaved(history: History) -> list[str]:

@@ -199,7 +199,7 @@ async def the_wall_clock_jumps_in_every_phase(world: SimWorld) -> None:
         await asyncio.sleep(world.draw.seconds(0, 300))
     await world.observe_exchanges()
     await world.server.misbehave()
-    await _settled(world, CAP_S + INTERVAL_S + 10)
+    await _settled(world, wish_s + CAP_S + INTERVAL_S + 10)
 
 
 async def _an_attempt_of_each_failing(world: SimWorld) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Mapping
+from typing import Any
 
 from chaos.errors import ChaosError
 from chaos.protocols import SIMULATED, scenario
@@ -152,9 +154,7 @@ async def intake_pauses_and_goes_on(world: SimWorld) -> None:
         await world.server.go_down()
         for number, body in enumerate(world.sample_reports(limit + 2)):
             await _offer(world, body)
-            status = await service.status()
-            is_paused = any("queue full" in reason for reason in status["reasons"])
-            world.history.observe("intake", is_paused=is_paused, is_full=number >= limit - 1)
+            world.history.observe("intake", is_paused=_pauses(await service.status()), is_full=number >= limit - 1)
         refused += 2
         figures = (await service.status())["pending_queue"]
         world.history.observe("figures", said=figures, expected={"highest": limit, "refused": refused, "evicted": 0})
@@ -163,8 +163,11 @@ async def intake_pauses_and_goes_on(world: SimWorld) -> None:
         status = await world.service.status()
         figures = status["pending_queue"]
         world.history.observe("figures", said=figures, expected={"highest": limit, "queued_files": 0})
-        is_paused = any("queue full" in reason for reason in status["reasons"])
-        world.history.observe("intake", is_paused=is_paused, is_full=False)
+        world.history.observe("intake", is_paused=_pauses(status), is_full=False)
+
+
+def _pauses(status: Mapping[str, Any]) -> bool:
+    return any(reason.startswith("paused: ") and "queue full" in reason for reason in status["reasons"])
 
 
 @scenario(

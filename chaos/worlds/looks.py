@@ -41,7 +41,7 @@ class WorldLooks(ABC):
         return [self._draw() for _ in range(count)]
 
     def sample_report_of(self, size_bytes: int) -> bytes:
-        """Return a report with an id that is about that large."""
+        """Return a report with an id that is that large, or larger where its contents need it."""
         return sample_report(self._reports, size_bytes=size_bytes)
 
     def report_id(self, body: bytes) -> str:

@@ -357,8 +357,9 @@ class AsyncClientService:
         parts = self._parts
         critical = tuple(list(self._critical.values())[:CRITICAL_SHOWN])
         bad_file = parts.watcher.last_error if parts.watcher is not None else None
-        full = parts.store.can_accept() if self._phase is Phase.STARTED else None
-        notes = [self._remembered.sentence, bad_file and f"configuration refused: {bad_file}", full and str(full)]
+        notes = [self._remembered.sentence, bad_file and f"configuration refused: {bad_file}"]
+        if self._phase is Phase.STARTED and parts.converter_pool.paused_reason is None:  # A pause tells of it itself.
+            notes.append(str(parts.store.can_accept() or ""))
         return Facts(
             self._phase,
             self._supervisor.states(),

@@ -136,10 +136,11 @@ def flowing(took_s: float, hung: int = 4) -> Story:
 
 def disk_error(code: str = "disk_error", *, left: str = "a.json", kept: bool = False) -> Story:
     def tell(pen: Pen) -> None:
+        pen.accepted("b")
         pen.refused("a", code, "no space")
         pen.history.fault("syscall.ENOSPC")
         pen.history.observe("left_over", names=[left], error="ENOSPC")
-        pen.look(*([("pending", "a")] if kept else []))
+        pen.look(("sent", "b"), *([("pending", "a")] if kept else []), delivered={"b": (1, 1)})
 
     return tell
 
@@ -292,6 +293,9 @@ CASES: list[tuple[Checker, Story, Verdict]] = [
     (h1_under_faults.a_disk_error_is_told, disk_error(), HELD),
     (h1_under_faults.a_disk_error_is_told, disk_error("internal_error"), BROKEN),
     (h1_under_faults.a_disk_error_is_told, disk_error(left=".a.json.tmp"), BROKEN),
+    (h1_under_faults.a_disk_error_is_told, disk_error(left=".1_05_a_9.history.json.tmp"), BROKEN),
+    (h1_under_faults.a_disk_error_is_told, disk_error(left=".1_05_b_9.json.tmp"), BROKEN),
+    (h1_under_faults.a_disk_error_is_told, disk_error(left=".1_05_b_9.history.json.tmp"), HELD),
     (h1_under_faults.a_disk_error_is_told, disk_error(kept=True), BROKEN),
     (h1_under_faults.foreign_files_are_kept_apart, foreign(), HELD),
     (h1_under_faults.foreign_files_are_kept_apart, foreign(is_there=False), BROKEN),
