@@ -149,6 +149,52 @@ def test_a_run_that_loads_a_module_is_like_one_that_finds_it_loaded(late_module:
     assert first == second
 
 
+class Asked:
+    """A finder of modules that finds nothing, and remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def find_spec(self, name: str, *_: object) -> None:
+        self.names.append(name)
+
+
+def test_a_module_that_is_not_installed_is_looked_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Asked()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "meta_path", [asked, *sys.meta_path])
+
+    def looks_three_times() -> list[str]:
+        found = []
+        for _ in range(3):
+            with pytest.raises(ModuleNotFoundError) as missed:
+                __import__("optional_and_missing")
+            found.append(f"{missed.value.name}: {missed.value}")
+        return found
+
+    first, second = (simulate(looks_three_times)[0].result for _ in range(2))
+    assert first == second == ["optional_and_missing: No module named 'optional_and_missing'"] * 3
+    assert asked.names.count("optional_and_missing") == 1
+
+
+def test_a_module_that_is_installed_between_two_worlds_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "installed_later", raising=False)
+
+    def is_there() -> bool:
+        try:
+            __import__("installed_later")
+        except ModuleNotFoundError:
+            return False
+        return True
+
+    assert not simulate(is_there)[0].result
+    (tmp_path / "installed_later.py").touch()
+    assert simulate(is_there)[0].result
+
+
 def test_a_process_killed_as_it_starts_a_thread_keeps_no_other_process_from_starting_one() -> None:
     """Seed 500150 of a campaign: the lock of all pools died with its owner, and the tester waited for it for ever."""
     trial = parse_trial("C1.6/power_is_lost_right_after_an_acceptance seed=500150 policy=portfolio")

@@ -22,6 +22,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from chaos.sim.bound_names import NewModules
 from chaos.sim.disk.descriptor_calls import DescriptorCalls
 from chaos.sim.disk.descriptors import is_simulated
 from chaos.sim.disk.disk import SimDisk
@@ -252,14 +253,13 @@ def _folder_above(name: str) -> Any:
     return os.stat_result((stat.S_IFDIR | 0o755, 1, 0, 2, 0, 0, 4096, 0, 0, 0))
 
 
-_scanned: set[str] = set()
+_new_modules = NewModules()
 _bound: list[tuple[ModuleType, str, Any]] = []
 
 
 def _bound_elsewhere(replacements: dict[int, tuple[Any, Any]]) -> list[tuple[ModuleType, str, Any]]:
     """Return every global of a module that is one of the real functions; each module is looked through once."""
-    for module_name in [name for name in sys.modules if name not in _scanned]:
-        _scanned.add(module_name)
+    for module_name in _new_modules.names():
         module: Any = sys.modules[module_name]
         if isinstance(module, ModuleType) and not module_name.startswith((*OURS, "posix", "os", "io", "_io")):
             for name, value in list(vars(module).items()):

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import select
 import socket
-import sys
 from collections.abc import Callable
 from functools import partial
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from chaos.sim.net.sockets import SimulatedSocket, simulated_class
@@ -27,21 +25,15 @@ _REFUSED = {
     socket: ("socketpair", "fromfd", "gethostbyaddr", "gethostbyname_ex", "getnameinfo"),
     select: ("epoll", "kqueue", "devpoll"),
 }
-_LOOKED_FOR = ("sniffio", "trio")
 Here = Callable[[], SocketTable | None]
 
 
 class NetworkSeam(PatchingSeam):
-    """Puts ``network`` in the place of the real one for code of simulated processes.
-
-    It also remembers that modules are absent which httpcore looks for with every request: looking is real file calls,
-    and takes a fifth of the time of a run.
-    """
+    """Puts ``network`` in the place of the real one for code of simulated processes."""
 
     def __init__(self, network: SimulatedNetwork) -> None:
         super().__init__()
         self._network = network
-        self._absent: list[str] = []
 
     def patch(self, kernel: SimKernel) -> None:
         """Replace the constructor of sockets and the functions of the two modules."""
@@ -58,15 +50,9 @@ class NetworkSeam(PatchingSeam):
                 if hasattr(module, name):
                     self.patches.wrap(module, name, partial(_either, here, _refusal(f"{module.__name__}.{name}")))
 
-        self._absent = [name for name in _LOOKED_FOR if name not in sys.modules and find_spec(name) is None]
-        for name in self._absent:
-            sys.modules[name] = None  # type: ignore[assignment] # What importing takes for "not there", at once.
-
     def leave(self) -> None:
         """Put everything back."""
         super().leave()
-        for name in self._absent:
-            sys.modules.pop(name, None)
         if "__new__" in vars(socket.socket):
             del socket.socket.__new__
 
