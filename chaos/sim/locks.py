@@ -77,7 +77,7 @@ class Waiters:
         process = kernel.current
         if kernel.strand is None or process is None or not kernel.is_driving:
             return
-        if not process.is_alive or kernel.draw_preemption(PREEMPTED_ONE_IN):
+        if not process.is_alive or kernel.draw_preemption(PREEMPTED_ONE_IN) == PREEMPTED_ONE_IN - 1:
             wait = Wait(kernel, process, what)
             wait.end()
             wait.here()

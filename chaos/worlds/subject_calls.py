@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import cache
 from typing import Any
 
 import httpx
@@ -19,6 +21,12 @@ HEALTH_LIMIT_S = 5.0
 ASK_PAUSE_S = 0.05
 
 
+@cache
+def _authorities() -> ssl.SSLContext:
+    """Return whom a subject that answers over TLS is believed with; reading them takes longer than asking."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
 class SubjectCalls:
     """What can be asked of a running subject. Every request goes over a connection of its own, as from a command line.
 
@@ -28,6 +36,7 @@ class SubjectCalls:
     def __init__(self, subject: Subject, site: Site, history: History, draw: Callable[[], bytes]) -> None:
         self.ipc_address = subject.ipc_address(site)
         self._subject, self._site, self._history, self._draw = subject, site, history, draw
+        self._token = ""
 
     async def submit(self, body: bytes | None = None) -> str:
         """Hand over a report (a sample if None) and return its id once accepted. Raises when it is not."""
@@ -45,8 +54,9 @@ class SubjectCalls:
 
     @property
     def ipc_token(self) -> str:
-        """Return what clients prove themselves with."""
-        return self._subject.ipc_token(self._site)
+        """Return what clients prove themselves with; empty until the subject has made it, then read from it once."""
+        self._token = self._token or self._subject.ipc_token(self._site)
+        return self._token
 
     async def change_settings(self, **settings: object) -> None:
         """Change settings of the running subject over IPC. Raises ``CommandRefusedError``."""
@@ -58,7 +68,7 @@ class SubjectCalls:
 
     def another_client(self) -> Client:
         """Return one more client; whoever asked for it closes it."""
-        return self._subject.client(self._site)
+        return self._subject.client(self._site, token=self.ipc_token)
 
     async def must_fail(
         self, command: str, arguments: Mapping[str, Any], *, code: str, token: str | None = None
@@ -85,7 +95,7 @@ class SubjectCalls:
 
     async def health(self) -> None:
         """Ask for the health over HTTP and observe it as ``health``."""
-        async with httpx.AsyncClient(trust_env=False, timeout=HEALTH_LIMIT_S) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=HEALTH_LIMIT_S, verify=_authorities()) as client:
             answer = await client.get(self._subject.health_url(self._site))
         self._history.observe("health", status_code=answer.status_code, text=answer.text)
 
@@ -116,7 +126,7 @@ class SubjectCalls:
 
     @asynccontextmanager
     async def _client(self, *, token: str | None = None) -> AsyncIterator[Client]:
-        client = self._subject.client(self._site, token=token)
+        client = self._subject.client(self._site, token=token or self.ipc_token)
         try:
             yield client
         finally:

@@ -6,6 +6,7 @@ import base64
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal
 from urllib.parse import unquote
 from urllib.request import getproxies
@@ -138,10 +139,15 @@ def _headers(token: str) -> dict[str, str]:
 def _tls_for(base: httpx.URL | None) -> ssl.SSLContext:
     """Return a context that verifies; reading the authorities takes 20 ms, which plain HTTP need not pay."""
     if base is None or base.scheme != "https":
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # It trusts nobody.
+        return _trusting_nobody()
     context = httpx.create_ssl_context()
     context.load_default_certs()  # A company's own authority is in the system's store, not in certifi's.
     return context
+
+
+@cache
+def _trusting_nobody() -> ssl.SSLContext:
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _proxy_for(settings: ProxySettings) -> httpx.Proxy:

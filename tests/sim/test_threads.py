@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from threading import Lock as LockByName
 from typing import Any
 
@@ -35,6 +36,28 @@ def test_jobs_of_a_pool_interleave_and_every_order_is_a_seed() -> None:
     runs = [run.result for run in simulate(main, seeds=60, policy="shuffle")]
     assert len(set(runs)) > 4
     assert runs == [run.result for run in simulate(main, seeds=60, policy="shuffle")]
+
+
+def test_a_thread_loses_its_turn_now_and_then_before_a_lock_but_mostly_goes_on() -> None:
+    def main() -> int:
+        turns: list[str] = []
+
+        def job(name: str) -> None:
+            lock = threading.Lock()
+            for _ in range(200):
+                with lock:
+                    turns.append(name)
+
+        threads = [threading.Thread(target=job, args=(name,)) for name in "ab"]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return sum(before != after for before, after in pairwise(turns))
+
+    switches = [run.result for run in simulate(main, seeds=20, policy="fifo")]
+    assert min(switches) > 20
+    assert max(switches) < 100
 
 
 LOCK_OF_THE_MODULE = threading.Lock()
