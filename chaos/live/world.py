@@ -225,7 +225,7 @@ class LiveWorld(WorldLooks, Hands):
 
     async def close(self) -> None:
         """End every process of the run with all its descendants. Idempotent; raises for what would not end."""
-        self.history.observe("folders_at_end", reports=await asyncio.to_thread(self._kept))
+        self.history.observe("folders_at_end", reports=await self.all_kept())
         await self.server.tell_requests()
         text = self.log_text()
         self.history.observe("log", text=text, complaints=[line for line in text.splitlines() if _complains(line)])

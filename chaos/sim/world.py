@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos.errors import CommandRefusedError, NotAvailableError, OverdueError
-from chaos.protocols import Site, WorldKind
+from chaos.protocols import KeptReport, Site, WorldKind
 from chaos.seed import Seed
 from chaos.sim.draw import Draw
 from chaos.sim.failpoints import SimFailpoint
@@ -54,6 +54,7 @@ class SimWorld(WorldLooks, Hands):
         self.services: list[SimService] = []
         self.plan: list[PlannedFault] = []
         self._starting = asyncio.Lock()
+        self._looks: dict[str, tuple[int, Sequence[KeptReport]]] = {}
         if trial.step is not None:
             plan_step_fault(trial.step, stage.kernel, self.subject_process, self.history)
 
@@ -132,6 +133,15 @@ class SimWorld(WorldLooks, Hands):
             said="\n".join(said),
             exit=process.exit_code,
         )
+
+    async def kept(self, folder: str) -> Sequence[KeptReport]:
+        """Return the reports in one of the subject's folders, all at this instant; read again once the disk changed."""
+        changes, found = self._looks.get(folder, (-1, ()))
+        if changes != self.stage.volume.changes:
+            with self.stage.disk.looked_at():
+                found = self.subject.kept_reports(self.site, folder)
+            self._looks[folder] = self.stage.volume.changes, found
+        return found
 
     async def stored_at_server(self) -> set[str]:
         """Return the ids of the reports that the server has stored."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from chaos.history import History, Kind
@@ -50,11 +50,15 @@ class WorldLooks(ABC):
 
     async def until(self, ask: Callable[[], Awaitable[T]], holds: Callable[[T], bool], what: str, limit_s: float) -> T:
         """Ask again and again until the answer is as wished, and return it. Raises ``OverdueError`` with the last."""
-        return await until(ask, holds, what, limit_s)
+        return await until(ask, holds, what, limit_s, pause_max_s=self.look_pause_s)
 
     async def kept(self, folder: str) -> Sequence[KeptReport]:
         """Return the reports in one of the subject's folders, read from the disk now."""
         return await asyncio.to_thread(self.subject.kept_reports, self.site, folder)
+
+    async def all_kept(self) -> list[Mapping[str, Any]]:
+        """Return the reports in all folders, as facts for the history."""
+        return [_as_fact(folder, report) for folder in self.subject.folders for report in await self.kept(folder)]
 
     async def converge(self, limit_s: float) -> None:
         """Wait until every accepted report is at the server and none is in pending/, or the limit; then observe."""
@@ -69,16 +73,17 @@ class WorldLooks(ABC):
 
     async def observe(self) -> None:
         """Observe ``folders`` (on the disk) and then ``deliveries`` (at the server), as they are now."""
-        found = await asyncio.to_thread(self._kept)
-        self.history.observe("folders", reports=found)
+        self.history.observe("folders", reports=await self.all_kept())
         await self.observe_deliveries()
 
     def _draw(self) -> bytes:
         return sample_report(self._reports)
 
-    def _kept(self) -> list[dict[str, Any]]:
-        return [
-            {"folder": folder, "report_id": r.report_id, "sha256": r.sha256, "attempts": r.attempts}
-            for folder in self.subject.folders
-            for r in self.subject.kept_reports(self.site, folder)
-        ]
+
+def _as_fact(folder: str, report: KeptReport) -> Mapping[str, Any]:
+    return {
+        "folder": folder,
+        "report_id": report.report_id,
+        "sha256": report.sha256,
+        "attempts": report.attempts,
+    }

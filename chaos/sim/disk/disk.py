@@ -12,7 +12,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from chaos.sim.disk.descriptors import DESCRIPTORS_MAX, Descriptors
@@ -47,6 +48,7 @@ class SimDisk:
         self.on_call: list[Callable[[str, str], object]] = []
         self.on_power_lost: list[Callable[[str, tuple[Loss, ...]], object]] = []
         self.calls = 0
+        self._is_looked_at = False
 
     def mount(
         self,
@@ -105,6 +107,15 @@ class SimDisk:
             raise failed(errno.ECONNREFUSED, path)
         return _identity(inode)
 
+    @contextmanager
+    def looked_at(self) -> Iterator[None]:
+        """Let the calls inside be an onlooker's: nobody has a turn meanwhile, no fault hits them, no trace tells."""
+        before, self._is_looked_at = self._is_looked_at, True
+        try:
+            yield
+        finally:
+            self._is_looked_at = before
+
     def seen(self, name: str, **value: Any) -> None:
         """Note in the log of every mounted folder that the outside may have seen something."""
         for volume in self.mounts.volumes.values():
@@ -127,6 +138,8 @@ class SimDisk:
 
     def enter(self, call: str, path: str) -> Effect:
         """Begin a call: let others run, then say what happens to it. The caller raises, or delays, accordingly."""
+        if self._is_looked_at:
+            return NO_EFFECT
         kernel = self.kernel
         kernel.pause_point(f"{call} {path}")
         self.calls += 1

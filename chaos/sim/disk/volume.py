@@ -39,10 +39,15 @@ from chaos.storage.operations import (
 NAME_BYTES_MAX = 255
 FOLDER_MODE = stat.S_IFDIR | 0o755
 FILE_MODE = stat.S_IFREG | 0o644
+UNSEEN = (Close, Sync, SyncAll, SyncFailed, Visible)
+"""What changes nothing that programs see."""
 
 
 class Volume:
-    """See the module. ``capacity_bytes`` limits the contents of its files; None is a disk that never gets full."""
+    """See the module. ``capacity_bytes`` limits the contents of its files; None is a disk that never gets full.
+
+    ``changes`` counts what has changed the names and contents that programs see.
+    """
 
     def __init__(
         self,
@@ -54,6 +59,7 @@ class Volume:
     ) -> None:
         self.persistence, self.device, self.capacity_bytes = persistence, device, capacity_bytes
         self.is_read_only = False
+        self.changes = 0
         self.log: list[Entry] = []
         self.said_by: Callable[[], tuple[int, str, str]] = _nobody
         self._mount(Tree.of(start or {}), {})
@@ -61,6 +67,7 @@ class Volume:
     def _mount(self, tree: Tree, known: dict[int, Inode]) -> None:
         """Begin anew with what ``tree`` holds; modes and times are those of ``known``, where it knows the node."""
         self.start = tree
+        self.changes += 1
         self.log = []
         self.inodes: dict[int, Inode] = {}
         now = time.time_ns()
@@ -303,6 +310,8 @@ class Volume:
 
     def _done(self, operation: Operation) -> None:
         self.log.append(Entry(operation, *self.said_by()))
+        if not isinstance(operation, UNSEEN):
+            self.changes += 1
 
     def __repr__(self) -> str:
         return f"Volume({self.persistence}, {len(self.inodes)} inodes, {self.used_bytes} bytes, {len(self.log)} done)"
