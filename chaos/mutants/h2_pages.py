@@ -132,3 +132,24 @@ def the_monitor_outlives_its_window(service: Replacements) -> None:
         return None
 
     service.replace(f"{GUI}.window:MainWindow._end_tasks", waits_for_nothing)
+
+
+@mutant("H2.5")
+def the_window_only_hides(service: Replacements) -> None:
+    """Accepts the close event and hides the window: whatever it started ends with the program."""
+
+    def only_hides(window: Any, event: Any) -> None:
+        event.accept()
+        window.hide()
+
+    service.replace(f"{GUI}.window:MainWindow.closeEvent", only_hides)
+
+
+@mutant("H2.5", subtle="what is left is gone when the process is")
+def the_window_says_that_it_has_ended(service: Replacements) -> None:
+    """Says that it has ended as soon as it is hidden: its clean-up takes a while, and nobody should wait for that."""
+
+    async def nothing(_: Any) -> None:
+        return None
+
+    service.replace(f"{GUI}.window:MainWindow.cleanup", nothing)

@@ -30,6 +30,7 @@ FINDERS: dict[str, tuple[str, dict[str, Any], str]] = {
     ),
     "cleanup_stops_at_the_first_error": ("steps_fail", {"pages": ["Location"]}, "does not run"),
     "window_forgets_its_pages": ("window_closed", {"activities": ["idle"]}, "made at "),
+    "the_window_only_hides": ("window_closed", {"activities": ["idle"]}, "expected the end of a closed window"),
     "error_turned_into_a_default": (
         "actions", {"pages": ["Converters"], "only": "start"}, "the service's own words are not shown",
     ),

@@ -25,10 +25,15 @@ WAYS = ("cleanup", "close")
 async def pages_closed_at_any_instant(
     stage: Stage, *, pages: Sequence[str] = (), instants: Sequence[str] = INSTANTS
 ) -> dict[str, Any]:
-    """Open and close each page in each way at each instant; what is more than before, and what complains, is wrong."""
+    """Open and close each page in each way at each instant; what is more than before, and what complains, is wrong.
+
+    The first page with which something is wrong is the last.
+    """
     wrong: list[str] = []
     closings = 0
     for kind in chosen(pages):
+        if wrong:
+            break
         for instant in ("after loading", "with the service gone"):  # What is made once per process is made now.
             await _closed(stage, kind, instant, "close", stage.census())
         before = stage.census()
@@ -97,10 +102,15 @@ async def _at(stage: Stage, kind: type[Page], instant: str) -> Page:
 
 
 async def each_step_fails(stage: Stage, *, pages: Sequence[str] = ()) -> dict[str, Any]:
-    """Let each step of each page's clean-up fail, and all at once: the others must run, and every error be told."""
+    """Let each step of each page's clean-up fail, and all at once: the others must run, and every error be told.
+
+    The first page with which something is wrong is the last.
+    """
     wrong: list[str] = []
     planted = 0
     for kind in chosen(pages):
+        if wrong:
+            break
         count = await _steps_of(stage, kind)
         for failing in [*({number} for number in range(count)), set(range(count))]:
             planted += 1
@@ -148,17 +158,28 @@ def _watched(name: str, closer: Callable[[], Any], ran: list[str], *, fails: boo
 ACTIVITIES = ("just made", "started", "loading", "request hangs", "service gone", "uploading", "diagnosing", "idle")
 
 
+class _NeverEndedError(Exception):
+    """A closed window that did not end: it is in the way of everything after it."""
+
+
 async def window_closed_during_each_activity(stage: Stage, *, activities: Sequence[str] = ACTIVITIES) -> dict[str, Any]:
-    """Close the window during each activity: within its limit everything is ended and nothing asks."""
-    wrong: list[str] = []
-    await _window_closed(stage, "diagnosing")
-    for activity in activities:
-        if found := await _window_closed(stage, activity):
-            with traced():
-                await stage.recover()
-                found = await _window_closed(stage, activity) or found
-        wrong += [f"window closed when {activity}: {words}" for words in found]
-    return {"closings": len(activities), "wrong": wrong}
+    """Close the window during each activity: within its limit everything is ended and nothing asks.
+
+    The first activity with which something is wrong is the last.
+    """
+    activity, closings = "diagnosing", 0
+    try:
+        await _window_closed(stage, activity)  # What is made once per process is made now.
+        for activity in activities:
+            closings += 1
+            if found := await _window_closed(stage, activity):
+                with traced():
+                    await stage.recover()
+                    found = await _window_closed(stage, activity) or found
+                return {"closings": closings, "wrong": [f"window closed when {activity}: {words}" for words in found]}
+    except _NeverEndedError as late:
+        return {"closings": closings + 1, "wrong": [f"window closed when {activity}: {late}"]}
+    return {"closings": closings, "wrong": []}
 
 
 async def _window_closed(stage: Stage, activity: str) -> list[str]:
@@ -171,8 +192,10 @@ async def _window_closed(stage: Stage, activity: str) -> list[str]:
     wrong = [] if not window.isVisible() else ["it is still to be seen"]
     if (modal := QApplication.activeModalWidget()) is not None:
         wrong.append(f"{type(modal).__name__} asks something")
-    async with asyncio.timeout(2 * CLOSE_LIMIT_S):
-        await window.ended.wait()
+    try:
+        await stage.until(window.ended.is_set, "the end of a closed window")
+    except TimeoutError as late:
+        raise _NeverEndedError(str(late)) from late
     if (took_s := stage.loop.time() - began) > CLOSE_LIMIT_S:
         wrong.append(f"it took {took_s:.1f} s to end")
     wrong += window.failures
