@@ -7,6 +7,8 @@
   ended, and ended after the fault began; of what has the same time, the order in the history decides. A kill is an
   instant here, though nothing runs until the next start.
 * A cell counts runs, not hits: a thousand hung clients in one run met it once.
+
+A second table says how often each property was judged, and held, in a run in which a fault met some operation.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from itertools import pairwise
 
 from chaos.history import Event, History, Kind
 from chaos.spans import KILLS, end_of, faults, operations
+from chaos.verdict import Finding, Verdict
 
 SEPARATOR = " × "
 UPLOAD, NOTHING, DISK = "upload", "nothing", "disk: "
@@ -43,6 +46,19 @@ def met(history: History) -> set[str]:
     return cells
 
 
+def tried(findings: Iterable[Finding], cells: Iterable[str]) -> set[str]:
+    """Return the pairs of a property and a fault that one run has tried, each as ``"C1.6 × process.kill"``.
+
+    The property held: what nobody judged was not tried. The fault met an operation (``cells``, from ``met``).
+    """
+    pairs = [cell.split(SEPARATOR) for cell in cells]
+    faults_met = {fault for fault, operation in pairs if operation != NOTHING}
+    verdicts = [(finding.property_id, finding.verdict) for finding in findings]
+    broken = {name for name, verdict in verdicts if verdict is Verdict.BROKEN}
+    held = {name for name, verdict in verdicts if verdict is Verdict.HELD} - broken
+    return {f"{name}{SEPARATOR}{fault}" for name in held for fault in faults_met}
+
+
 def classes(history: History) -> set[str]:
     """Return what kind of schedule a run was: how its operations ended, and which fault came right after which."""
     names = [fault.name for fault in history.faults()]
@@ -51,7 +67,10 @@ def classes(history: History) -> set[str]:
 
 
 def table(runs: Iterable[Mapping[str, int]]) -> dict[str, dict[str, int]]:
-    """Return the cells of many runs added up, as fault → operation → number of runs; absent cells are empty."""
+    """Return the cells of many runs added up, as fault → operation → number of runs; absent cells are empty.
+
+    The same for pairs of a property and a fault.
+    """
     total: Counter[str] = Counter()
     for cells in runs:
         total.update(cells)

@@ -33,6 +33,7 @@ def _added(earlier: RunResult, newest: RunResult) -> RunResult:
         faults_fired=_sums(earlier.faults_fired, newest.faults_fired),
         marks=_sums(earlier.marks, newest.marks),
         met=_sums(earlier.met, newest.met),
+        tried=_sums(earlier.tried, newest.tried),
         facts={**newest.facts, **_numbers(earlier, newest)},
     )
 

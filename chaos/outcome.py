@@ -54,6 +54,7 @@ class RunResult:
       breaks it, where it was shrunk); ``shrunk_from``: how many faults the plan had before.
     * ``marks``: how often places that a scenario must reach were reached. ``stands_for``: how many schedules.
     * ``met``: in how many runs a fault met an operation, by ``"fault × operation"`` (``chaos.coverage``).
+    * ``tried``: in how many runs a property was judged, and held, while a fault met an operation (the same module).
     * ``trace``: what ran when, as text; ``disk``: the files at each step; ``nearest``: how the nearest passing run
       differs, as the lines of a diff.
     * ``replay_line``: the command that plays it again, where it is not ``run`` with scenario, world and seed.
@@ -73,6 +74,7 @@ class RunResult:
     shrunk_from: int = 0
     marks: Mapping[str, int] = field(default_factory=dict)
     met: Mapping[str, int] = field(default_factory=dict)
+    tried: Mapping[str, int] = field(default_factory=dict)
     facts: Mapping[str, int | float | str] = field(default_factory=dict)
     trace: str = ""
     disk: tuple[DiskLook, ...] = ()

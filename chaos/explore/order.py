@@ -51,6 +51,7 @@ class Tally:
     faults: Counter[str] = field(default_factory=Counter)
     marks: Counter[str] = field(default_factory=Counter)
     met: Counter[str] = field(default_factory=Counter)
+    tried: Counter[str] = field(default_factory=Counter)
     facts: Counter[str] = field(default_factory=Counter)
     digests: set[int] = field(default_factory=set)
     seen: set[str] = field(default_factory=set)
@@ -70,6 +71,7 @@ class Tally:
         self.faults.update(result.faults_fired)
         self.marks.update(result.marks)
         self.met.update(result.met)
+        self.tried.update(result.tried)
         self.seen |= classes(result.history) | result.met.keys() | result.marks.keys()
         self.facts.update({name: value for name, value in result.facts.items() if not isinstance(value, str)})
         was_worse = self._worst()
@@ -87,6 +89,7 @@ class Tally:
         self.faults.update(other.faults)
         self.marks.update(other.marks)
         self.met.update(other.met)
+        self.tried.update(other.tried)
         self.facts.update(other.facts)
         self._judge(other.findings)
         if self.shown is None or WORST_FIRST.index(self._worst()) < WORST_FIRST.index(was_worse):

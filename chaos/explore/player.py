@@ -125,6 +125,7 @@ def summed_up(scenario: Scenario, tally: Tally, shown: RunResult, took_s: float)
         faults_fired=dict(tally.faults),
         marks=dict(tally.marks),
         met=dict(tally.met),
+        tried=dict(tally.tried),
         facts=dict(tally.facts) | {"different schedules": len(tally.digests)},
         took_s=took_s,
         stands_for=tally.played,

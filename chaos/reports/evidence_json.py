@@ -25,7 +25,7 @@ from chaos.outcome import (
     RunResult,
     by_property,
 )
-from chaos.reports.strength import excluded_one_in, strength_of
+from chaos.reports.strength import excluded_one_in, strength_of, tried_by_fault
 from chaos.verdict import Finding, Verdict
 
 SCHEMA_VERSION = 2
@@ -48,6 +48,7 @@ def to_json(outcome: Outcome, files: Sequence[Files] = ()) -> str:
 def to_document(outcome: Outcome, files: Sequence[Files] = ()) -> dict[str, Any]:
     """Return the outcome as JSON data."""
     header = outcome.header
+    tried = tried_by_fault(outcome)
     kept = files or [NO_FILES] * len(outcome.runs)
     return {
         "schema_version": SCHEMA_VERSION,
@@ -66,7 +67,7 @@ def to_document(outcome: Outcome, files: Sequence[Files] = ()) -> dict[str, Any]
         "exit_code": int(outcome.exit_code),
         "interrupted": outcome.interrupted,
         "totals": _totals(outcome),
-        "properties": [_property(result) for result in outcome.properties],
+        "properties": [_property(result, tried.get(result.property_id, {})) for result in outcome.properties],
         "runs": [_run(run, beside) for run, beside in zip(outcome.runs, kept, strict=True)],
         "mutants": [_mutant(mutant) for mutant in outcome.mutants],
         "not_available": absences(outcome),
@@ -135,7 +136,7 @@ def _totals(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _property(result: PropertyResult) -> dict[str, Any]:
+def _property(result: PropertyResult, tried: Mapping[str, int]) -> dict[str, Any]:
     worlds = sorted({run.world for run in result.runs})
     return {
         "id": result.property_id,
@@ -143,6 +144,9 @@ def _property(result: PropertyResult) -> dict[str, Any]:
         "asked": result.asked,
         "excused": result.excused,
         **_counts(result),
+        "faults": {
+            fault: {"schedules": count, "excluded_one_in": excluded_one_in(count)} for fault, count in tried.items()
+        },
         "worlds": {
             world: {"verdict": str(part.verdict), **_counts(part)}
             for world, part in ((world, result.within(world)) for world in worlds)
@@ -174,6 +178,7 @@ def _run(run: RunResult, files: Files) -> dict[str, Any]:
         "faults_fired": dict(sorted(run.faults_fired.items())),
         "marks": dict(sorted(run.marks.items())),
         "met": dict(sorted(run.met.items())),
+        "tried": dict(sorted(run.tried.items())),
         "facts": dict(sorted(run.facts.items())),
         "error": run.error,
         "replay": run.replay,
@@ -201,7 +206,8 @@ def _run_back(item: Mapping[str, Any], texts: Mapping[str, str]) -> RunResult:
     same = ("scenario", "world", "seed", "faults_fired", "took_s", "error", "policy", "plan", "shrunk_from")
     return RunResult(
         **{key: item[key] for key in (*same, "marks", "facts", "stands_for")},
-        met=item.get("met", {}),  # Evidence written before there was this table can still be a baseline.
+        met=item.get("met", {}),  # Evidence written before there were these tables can still be a baseline.
+        tried=item.get("tried", {}),
         findings=findings,
         history=History.from_lines(texts.get("history", "")),
         log=texts.get("log", ""),

@@ -25,7 +25,7 @@ from chaos.reports.nearest import nearest_diff
 from chaos.reports.plots import detection_costs, durations
 from chaos.reports.rhythm import Rhythm, rhythms
 from chaos.reports.scale import seconds
-from chaos.reports.strength import strength_of
+from chaos.reports.strength import excluded_one_in, excluded_words, strength_of, tried_by_fault
 from chaos.reports.timeline import detail_of, looks_of
 from chaos.reports.timeline_svg import Picture, picture_of
 from chaos.verdict import Finding, Verdict
@@ -194,6 +194,14 @@ def _rhythms(outcome: Outcome) -> list[tuple[str, list[Rhythm]]]:
 
 
 def _coverage(outcome: Outcome) -> dict[str, object]:
-    """Return the table of faults and operations as the template needs it."""
+    """Return the tables of faults and operations, and of properties and faults, as the template needs them."""
     rows = table(run.met for run in outcome.runs)
-    return {"table": rows, "columns": columns(rows), "empty": len(empty_cells(rows)), "calls": disk_calls(rows)}
+    pairs = tried_by_fault(outcome)
+    tried = [
+        (property_id, [(fault, count, excluded_one_in(count)) for fault, count in faults.items()])
+        for property_id, faults in pairs.items()
+    ]
+    return {
+        "table": rows, "columns": columns(rows), "empty": len(empty_cells(rows)), "calls": disk_calls(rows),
+        "tried": tried, "excluded": excluded_words(pairs) if pairs else "",
+    }  # fmt: skip

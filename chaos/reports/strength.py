@@ -1,12 +1,18 @@
-"""How strong a green result is: what was counted, and which failure rate that many runs exclude."""
+"""How strong a green result is: what was counted, and which failure rate that many runs exclude.
+
+* A rate is excluded per property and fault: a schedule counts for a pair when the property was judged in it, and held,
+  and the fault met some operation. A sum over everything would say little of a property that few schedules judge.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from chaos.coverage import columns, empty_cells, table
 from chaos.outcome import Fact, MutantResult, Outcome, RunResult
+from chaos.verdict import Verdict
 
 SIMULATION = "sim"
 CONFIDENCE = 0.95
@@ -84,16 +90,37 @@ def total_words(outcome: Outcome) -> list[str]:
         if number
     ]
     if rows := table(run.met for run in outcome.runs):
-        empty, pairs = len(empty_cells(rows)), len(rows) * len(columns(rows))
-        words.append(f"{pairs - empty:,} of {pairs:,} pairs of a fault and an operation met")
+        empty, cells = len(empty_cells(rows)), len(rows) * len(columns(rows))
+        words.append(f"{cells - empty:,} of {cells:,} pairs of a fault and an operation met")
     if strength.mutants:
         words.append(f"{strength.mutants_found} of {strength.mutants} mutants found")
-    if strength.excluded_one_in:
-        words.append(f"a failure more frequent than 1 in {strength.excluded_one_in:,} schedules is excluded (95 %)")
+    words += [excluded_words(pairs)] if (pairs := tried_by_fault(outcome)) else []
     return words or ["0 runs"]
 
 
-PLURALS = {"fault fired": "faults fired", "recovery": "recoveries", "mark reached": "marks reached"}
+def tried_by_fault(outcome: Outcome) -> dict[str, dict[str, int]]:
+    """Return for each property in how many simulated schedules it held under each fault; one that broke is left out."""
+    rows = table(run.tried for run in outcome.runs if run.world == SIMULATION)
+    held = [result.property_id for result in outcome.properties if result.verdict is not Verdict.BROKEN]
+    return {property_id: rows[property_id] for property_id in held if property_id in rows}
+
+
+def excluded_words(pairs: Mapping[str, Mapping[str, int]]) -> str:
+    """Return which failure rate is excluded for the pairs of a property and a fault, in words."""
+    counts = [count for faults in pairs.values() for count in faults.values()]
+    told = _counted(len(counts), "pair of a property and a fault")
+    enough = [one_in for count in counts if (one_in := excluded_one_in(count))]
+    if not enough:
+        return f"{told} tried, none in {SAMPLE_MIN} schedules"
+    half = statistics.median_low(enough)
+    rate = f"failures in more than 1 of {half:,} schedules excluded (95 %, median)"
+    return f"{told} tried, for {len(enough):,} of them {rate}"
+
+
+PLURALS = {
+    "fault fired": "faults fired", "pair of a property and a fault": "pairs of a property and a fault",
+    "recovery": "recoveries", "mark reached": "marks reached",
+}  # fmt: skip
 
 
 def _counted(number: int, noun: str) -> str:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from chaos.coverage import met
+from chaos.coverage import met, tried
 from chaos.errors import OverdueError, UsageError
 from chaos.judging import Failure, judge, said, told
 from chaos.outcome import Fact, RunResult
@@ -75,16 +75,16 @@ def play(
         stage.look(*(world.server.tell_requests for world in worlds))
     history = stage.history
     history.close()
-    plan = tuple(worlds[0].plan) if worlds else ()
-    marks = dict(worlds[0].marks) if worlds else {}
+    plan, marks = (tuple(worlds[0].plan), dict(worlds[0].marks)) if worlds else ((), {})
+    cells = met(history)
     findings = tuple(judge(scenario, history, failure, checkers, is_whole=False))
     result = RunResult(
         scenario.name, WorldKind.SIMULATION, trial.seed, findings, fault_names(history.faults()),
         time.monotonic() - began, history, failure.words, stage.log.text(),
-        policy=stage.kernel.policy.name, marks=marks, met=dict.fromkeys(met(history), 1), trace=stage.trace_text(),
+        policy=stage.kernel.policy.name, marks=marks, met=dict.fromkeys(cells, 1),
+        tried=dict.fromkeys(tried(findings, cells), 1), trace=stage.trace_text(), disk=tuple(stage.disk_looks.looks),
         facts={Fact.STEPS: stage.kernel.step, Fact.SIMULATED_S: stage.kernel.now_ns / 1e9},
         replay_line=f"pywats-chaos replay '{trial}'", plan="\n".join(map(str, plan)),
-        disk=tuple(stage.disk_looks.looks),
     )  # fmt: skip
     return Played(result, stage.kernel.digest, plan, stage.kernel.choices.names)
 

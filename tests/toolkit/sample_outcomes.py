@@ -102,6 +102,8 @@ def simulated(property_id: str = "C1.6", schedules: int = 2_000) -> RunResult:
         quiet(),
         policy="portfolio",
         marks={"upload cut in its body": schedules // 3},
+        met={"process.kill × submit": schedules // 2, "network.cut × upload": 30},
+        tried={f"{property_id} × process.kill": schedules // 2, f"{property_id} × network.cut": 30},
         facts=facts,
         stands_for=schedules,
     )

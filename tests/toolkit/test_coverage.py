@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaos.coverage import columns, disk_calls, empty_cells, met, table
+from chaos.coverage import columns, disk_calls, empty_cells, met, table, tried
 from chaos.history import History
+from chaos.verdict import Finding, Verdict
 
 
 class Clock:
@@ -94,6 +95,20 @@ def test_the_call_that_a_disk_fault_hit_is_an_operation_of_its_own(history: Hist
     rows = table([dict.fromkeys(met(history), 1)] * 3)
     assert rows == {"disk.fault": {"disk: fsync": 3, "submit": 3}}
     assert (columns(rows), disk_calls(rows), empty_cells(rows)) == (["submit"], [("fsync", 3)], [])
+
+
+def found(property_id: str, verdict: Verdict) -> Finding:
+    return Finding(property_id, verdict, "something", "something else")
+
+
+def test_a_property_is_tried_by_a_fault_that_met_something_where_somebody_judged_it() -> None:
+    findings = [found("H1.1", Verdict.HELD), found("H1.2", Verdict.NOT_EXERCISED), found("H1.3", Verdict.UNKNOWN)]
+    cells = ["kill × submit", "kill × upload", "jump × nothing"]
+    assert tried(findings, cells) == {"H1.1 × kill"}
+
+
+def test_a_property_that_one_of_its_checkers_sees_broken_was_not_tried() -> None:
+    assert tried([found("H1.1", Verdict.HELD), found("H1.1", Verdict.BROKEN)], ["kill × submit"]) == set()
 
 
 def test_cells_that_were_never_met_are_named() -> None:

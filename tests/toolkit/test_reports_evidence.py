@@ -13,6 +13,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from chaos.errors import UsageError
 from chaos.evidence import read_evidence, tell_ci, write_evidence
+from chaos.folding import folded
 from chaos.outcome import ExitCode, Outcome
 from chaos.reports.evidence_json import schema, to_document, to_json
 from chaos.reports.openmetrics import to_openmetrics
@@ -131,6 +132,27 @@ def test_a_mutant_that_is_not_found_keeps_a_green_campaign_from_being_proven() -
 @pytest.mark.parametrize(("schedules", "one_in"), [(49, None), (100, 33), (31_400, 10_482)])
 def test_the_excluded_failure_rate_is_the_rule_of_three(schedules: int, one_in: int | None) -> None:
     assert excluded_one_in(schedules) == one_in
+
+
+def test_what_is_excluded_is_said_of_each_property_and_fault() -> None:
+    outcome = sample_outcomes.green()
+    told = {item["id"]: item["faults"] for item in json.loads(to_json(outcome))["properties"]}
+    assert told["C1.6"] == {
+        "network.cut": {"schedules": 30, "excluded_one_in": None},
+        "process.kill": {"schedules": 1_000, "excluded_one_in": 334},
+    }
+    words = "4 pairs of a property and a fault tried, for 2 of them failures in more than 1 of 67 schedules excluded"
+    assert words in to_summary(outcome)
+
+
+def test_of_a_broken_property_nothing_is_excluded() -> None:
+    told = {item["id"]: item["faults"] for item in json.loads(to_json(sample_outcomes.red()))["properties"]}
+    assert told["C1.6"] == {}
+
+
+def test_runs_that_are_added_up_have_tried_what_each_has() -> None:
+    (run,) = folded([sample_outcomes.simulated(), sample_outcomes.simulated(schedules=400)])
+    assert run.tried == {"C1.6 × process.kill": 1_200, "C1.6 × network.cut": 60}
 
 
 def test_an_excused_property_is_unknown_and_turns_nothing_red() -> None:

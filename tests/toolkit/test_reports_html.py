@@ -111,6 +111,11 @@ def test_the_matrix_tells_how_strong_each_cell_is(red: Page) -> None:
     assert any(title.startswith("broken: 1 schedules, 212 crash states") for title in titles)
 
 
+def test_it_tells_how_often_each_property_was_judged_under_each_fault() -> None:
+    page = to_html(sample_outcomes.green())
+    assert "network.cut 30 · process.kill 1,000 (&lt; 1/334)" in page
+
+
 def test_what_is_not_available_is_named_with_its_reason(red: Page) -> None:
     assert "Qt cannot load; apt install libegl1" in red.text
 
