@@ -82,6 +82,7 @@ class History:
 
     def __init__(self, now_ns: Callable[[], int]) -> None:
         self._now_ns, self._start_ns = now_ns, now_ns()
+        self._waiting: list[tuple[str, Callable[[], object]]] = []
         self.events: list[Event] = []
 
     def __getstate__(self) -> dict[str, Any]:
@@ -90,7 +91,7 @@ class History:
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self._now_ns = _no_clock
-        self._start_ns, self.events = state["_start_ns"], state["events"]
+        self._start_ns, self.events, self._waiting = state["_start_ns"], state["events"], []
 
     def __repr__(self) -> str:
         faults = sum(event.kind is Kind.FAULT for event in self.events)
@@ -103,7 +104,7 @@ class History:
 
     def close(self) -> None:
         """Let go of the clock, and so of the whole world behind it: from now on it can be read, not written on."""
-        self._now_ns = _no_clock
+        self._now_ns, self._waiting = _no_clock, []
 
     def elapsed_ns(self, clock_ns: int) -> int:
         """Return when a moment of the world's clock was, counted from the start of the run."""
@@ -111,7 +112,22 @@ class History:
 
     def invoke(self, name: str, **value: Any) -> Running:
         """Write that an operation begins and return the handle that writes its end."""
-        return Running(self, self._write(Kind.INVOKED, name, value))
+        running = Running(self, self._write(Kind.INVOKED, name, value))
+        due = [waiting for waiting in self._waiting if waiting[0] == name]
+        self._waiting = [waiting for waiting in self._waiting if waiting not in due]
+        for _, call in due:
+            call()
+        return running
+
+    def when_invoked(self, name: str, call: Callable[[], object]) -> Callable[[], None]:
+        """Call once, when an operation of that name next begins; return what takes that back, harmless to repeat."""
+        waiting = (name, call)
+        self._waiting.append(waiting)
+
+        def cancel() -> None:
+            self._waiting = [other for other in self._waiting if other is not waiting]
+
+        return cancel
 
     def fault(self, name: str, **value: Any) -> Event:
         """Write that a fault fired, just now."""

@@ -2,7 +2,8 @@
 
 * A kind begins when its time has come and is undone ``lasts`` later, or when the world is healed.
 * ``what`` is one of the kind's own words (a status, a direction, a number of seconds); the first is drawn most simply.
-* kill, power and term end the subject and start it again after the time they last.
+* kill, power and term end the subject and start it again after the time they last. ``kill@12(submit)`` lies in wait
+  from that time on, and comes in the middle of the next submit.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from chaos.sim.world import SimWorld
 
 STATION, WATS = "station", "wats"
+SUBMIT = "submit"
 HANGS = ("after_body", "after_headers", "in_body", "in_answer", "after_storing")
 Undo = Callable[[], Awaitable[None]]
 Begin = Callable[["SimWorld", str], Awaitable[Undo]]
@@ -89,12 +91,12 @@ async def _clock(world: SimWorld, what: str) -> Undo:
     return _nothing
 
 
-async def _kill(world: SimWorld, _: str) -> Undo:
-    return await world.end_subject("kill")
+async def _kill(world: SimWorld, what: str) -> Undo:
+    return await world.end_subject("kill", within=what)
 
 
-async def _power(world: SimWorld, _: str) -> Undo:
-    return await world.end_subject("power")
+async def _power(world: SimWorld, what: str) -> Undo:
+    return await world.end_subject("power", within=what)
 
 
 async def _term(world: SimWorld, _: str) -> Undo:
@@ -105,8 +107,8 @@ _CHANGING = ("open", *WRITES, "rename", "link", "unlink", "mkdir")
 KINDS: Mapping[str, PlanKind] = {
     kind.name: kind
     for kind in (
-        PlanKind("kill", _kill, lasts_s=(0.0, 30.0), ends_subject=True),
-        PlanKind("power", _power, lasts_s=(0.0, 30.0), ends_subject=True),
+        PlanKind("kill", _kill, what=("", SUBMIT), lasts_s=(0.0, 30.0), ends_subject=True),
+        PlanKind("power", _power, what=("", SUBMIT), lasts_s=(0.0, 30.0), ends_subject=True),
         PlanKind("term", _term, lasts_s=(0.0, 30.0), ends_subject=True),
         PlanKind("cut", _network("partition")),
         PlanKind("cut_one_way", _network("partition", one_way=True), what=("requests", "answers")),

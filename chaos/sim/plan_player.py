@@ -15,13 +15,15 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from chaos.sim.draw import Draw
-from chaos.sim.plan_kinds import KINDS, find_kind
+from chaos.sim.plan_kinds import KINDS, SUBMIT, find_kind
 from chaos.trial import NS_PER_S, PlannedFault
 
 if TYPE_CHECKING:
     from chaos.sim.world import SimWorld
 
 FAULTS_MAX = 6
+AT_ONCE_S = 0.001
+"""After that much virtual time every task that was ready has had its turns."""
 Undo = Callable[[], Awaitable[None]]
 log = logging.getLogger(__name__)
 
@@ -35,6 +37,8 @@ def draw_plan(draw: Draw, kinds: Sequence[str], *, within_s: float, faults_max: 
         at_s = draw.seconds(0, within_s, stream="plan/at")
         lasts_s = draw.seconds(*kind.lasts_s, stream="plan/lasts")
         what = draw.one_of(kind.what, stream="plan/what")
+        if what == SUBMIT and draw.chance(0.5, stream="plan/at_once"):
+            at_s = 0  # Stories often begin with their submits.
         plan.append(PlannedFault(kind.name, round(at_s * NS_PER_S), round(lasts_s * NS_PER_S), what))
     return sorted(plan, key=lambda fault: fault.at_ns)
 
@@ -45,13 +49,16 @@ async def under_faults(
 ) -> AsyncIterator[list[PlannedFault]]:
     """Let the trial's plan (drawn if it has none) happen from now on; leaving waits for its end and heals the world.
 
-    Times of the plan count from the beginning of the block.
+    Times of the plan count from the beginning of the block; what comes at once, or lies in wait from the beginning,
+    does so when the block is entered.
     """
     given = world.trial.plan
     plan = draw_plan(world.draw, kinds, within_s=within_s) if given is None else list(given)
     world.plan += plan
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(_happens(world, fault), name=f"plan {fault}") for fault in plan]
+        if any(fault.at_ns == 0 for fault in plan):
+            await asyncio.sleep(AT_ONCE_S)
         yield plan
         await asyncio.gather(*tasks)
     await world.heal()

@@ -19,6 +19,7 @@ from typing import Any
 from chaos.errors import CommandRefusedError, NotAvailableError, OverdueError
 from chaos.protocols import KeptReport, Site, WorldKind
 from chaos.seed import Seed
+from chaos.sim.ambush import crash_within
 from chaos.sim.draw import Draw
 from chaos.sim.failpoints import SimFailpoint
 from chaos.sim.net import SimulatedNetwork
@@ -210,16 +211,25 @@ class SimWorld(WorldLooks, Hands):
         """The subject as it was last started."""
         return self.services[-1]
 
-    async def end_subject(self, how: str) -> Callable[[], Awaitable[None]]:
-        """End the subject by ``kill``, ``power`` or ``term``; return what starts it again (once somebody asks)."""
-        service = self.service
-        if service.process.is_alive:
-            if how == "power":
-                await service.lose_power()
-            elif how == "kill":
-                await service.kill()
-            else:
-                await service.stop()
+    def crash(self, *, power_lost: bool) -> None:
+        """End the subject as it stands, by SIGKILL or with its whole machine, if it is alive."""
+        process = self.service.process
+        if process.is_alive:
+            process.kill(power_lost=power_lost)
+            self.history.fault("process.power" if power_lost else "process.kill", pid=process.number)
+
+    async def end_subject(self, how: str, *, within: str = "") -> Callable[[], Awaitable[None]]:
+        """End the subject by ``kill``, ``power`` or ``term``; return what starts it again (once somebody asks).
+
+        ``within`` names an operation: a kill or a loss of power waits until one is under way (``chaos.sim.ambush``).
+        """
+        if how == "term":
+            if self.service.process.is_alive:
+                await self.service.stop()
+        elif within:
+            await crash_within(self, within, power_lost=how == "power")
+        else:
+            self.crash(power_lost=how == "power")
 
         async def again() -> None:
             async with self._starting:

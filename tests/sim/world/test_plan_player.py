@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from chaos.coverage import met
 from chaos.errors import UsageError
 from chaos.seed import Seed
 from chaos.sim import plan_player
@@ -76,6 +77,7 @@ class Told:
 
     faults: tuple[tuple[str, float], ...]
     observed: dict[str, float]
+    told: dict[str, Any]
     plan: tuple[PlannedFault, ...]
     powers_lost: tuple[bool, ...]
 
@@ -102,9 +104,19 @@ def told(trial: Trial, story: Callable[[SimWorld], Awaitable[Any]]) -> Told:
     return Told(
         tuple((event.name, event.time_ns / NS_PER_S) for event in stage.history.faults()),
         {event.name: event.time_ns / NS_PER_S for event in stage.history.events},
+        {event.name: event.value for event in stage.history.events},
         tuple(worlds[0].plan),
         tuple(service.process.power_lost for service in worlds[0].services),
     )
+
+
+async def offered(world: SimWorld) -> None:
+    """Hand over one report, whatever becomes of it."""
+    client = world.service.another_client()
+    try:
+        await world.service.offer(world.sample_reports(1)[0], client)
+    finally:
+        await client.close()
 
 
 def with_plan(text: str) -> Trial:
@@ -121,6 +133,41 @@ def test_a_given_plan_happens_at_its_times_and_nothing_else_does() -> None:
     left = played(with_plan("clock@1(3600),kill@5+10,clock@7.5(-60)"), story)
     assert list(left.faults) == [("clock.jump", 101), ("process.kill", 105), ("clock.jump", 107.5)]
     assert len(left.powers_lost) == 2
+
+
+@pytest.mark.parametrize("how", ["kill", "power"])
+def test_a_crash_that_lies_in_wait_meets_the_next_submit(how: str) -> None:
+    async def story(world: SimWorld) -> None:
+        await world.start()
+        async with under_faults(world):
+            await asyncio.sleep(50)
+            await offered(world)
+        world.history.observe("met", cells=sorted(met(world.history)))
+
+    left = played(with_plan(f"{how}@20+1(submit)"), story)
+    assert [name for name, at_s in left.faults if at_s >= 50] == [f"process.{how}"]
+    assert left.told["met"]["cells"] == [f"process.{how} × submit"]
+
+
+def test_a_crash_in_a_submit_comes_before_and_after_it_is_kept() -> None:
+    async def story(world: SimWorld) -> None:
+        await world.start()
+        async with under_faults(world):
+            await offered(world)
+            world.history.observe("kept", count=len(list(world.folder("pending").glob("[!.]*.json"))))
+
+    trials = [replace(with_plan("kill@0+1(submit)"), seed=seed) for seed in range(30)]
+    assert {played(trial, story).told["kept"]["count"] for trial in trials} == {0, 1}
+
+
+def test_a_crash_that_waits_in_vain_comes_after_a_minute() -> None:
+    async def story(world: SimWorld) -> None:
+        await world.start()
+        async with under_faults(world):
+            world.history.observe("begun")
+
+    left = played(with_plan("power@5+1(submit)"), story)
+    assert [(name, at_s - left.observed["begun"]) for name, at_s in left.faults] == [("process.power", 65)]
 
 
 def test_leaving_waits_until_the_last_fault_is_undone_and_the_subject_runs() -> None:
