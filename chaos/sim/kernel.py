@@ -119,6 +119,17 @@ class SimKernel(Scheduler):
         index = number - FIRST_PROCESS_NUMBER
         return self.processes[index] if 0 <= index < len(self.processes) else None
 
+    def begin_anew(self) -> None:
+        """Clear away and forget the processes up to now, so that the next one has the first number again.
+
+        Nothing may be driven, and no network be there; disk and time stay as they are.
+        """
+        assert not self.is_driving, "the world is being driven"
+        assert self.network is None, "what a network keeps of its processes cannot be forgotten"
+        with warnings.catch_warnings(action="ignore"):
+            clear_away(self)
+        self.processes.clear()
+
     def process_ended(self, process: SimProcess) -> None:
         """Tell the network and the disk; called by the process at its end, whatever kind of end."""
         self.trace("end", process=process.name, code=process.exit_code, power_lost=process.power_lost)

@@ -139,6 +139,7 @@ class LockOfEach:
     def __init__(self, kernel: SimKernel) -> None:
         self._kernel = kernel
         self._locks: dict[int, SimLock] = {}
+        kernel.on_process_ended.append(lambda process: self._locks.pop(process.number, None))
 
     def _mine(self) -> SimLock:
         process = self._kernel.current
