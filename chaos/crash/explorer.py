@@ -20,10 +20,11 @@ from dataclasses import dataclass, field
 from chaos.crash.machine import UNDISTURBED, Disturbance, Machine, Ran
 from chaos.crash.story import CrashStory, Fact
 from chaos.storage import Contents, CrashState, CrashStates, Limits, Persistence, contents_key
-from chaos.storage.operations import Visible
+from chaos.storage.operations import Entry, Visible
 from chaos.verdict import Verdict
 
 BROKEN_KEPT_MAX = 20
+REMEMBERED_STATES_MAX = 50_000
 DISTURBANCES = ("EIO", "cancel")
 
 
@@ -72,15 +73,31 @@ class Broken:
     wrong: dict[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class _Leaves:
+    """What a crash of one run may leave: of states that the outside cannot tell apart, the first, with its number."""
+
+    log: Sequence[Entry]
+    first: list[tuple[int, CrashState, bytes]]
+    states: int
+    points: int
+    bounds_hit: list[str]
+
+
 @dataclass(slots=True)
 class Explored:
-    """What an exploration found. ``states``: crash states enumerated; ``nodes``: different ones; each is a recovery."""
+    """What an exploration found.
+
+    ``states``: crash states enumerated; ``nodes``: different ones, by folder and by what the outside has seen; each is
+    a recovery, judged at its end; ``runs``: programs run for that: a run that would be the same again is left out.
+    """
 
     story: str
     model: Persistence
     states: int = 0
     nodes: int = 0
     recoveries: int = 0
+    runs: int = 0
     operations: int = 0
     depth: int = 0
     points: int = 0
@@ -101,8 +118,8 @@ class Explored:
     def __repr__(self) -> str:
         rate = self.recoveries / self.took_s if self.took_s else 0
         return (
-            f"Explored({self.story} under {self.model}: {self.states} states, {self.recoveries} recoveries, depth"
-            f" {self.depth}, {self.broken_count} broken, {rate:.0f}/s)"
+            f"Explored({self.story} under {self.model}: {self.states} states, {self.recoveries} recoveries by"
+            f" {self.runs} runs, depth {self.depth}, {self.broken_count} broken, {rate:.0f}/s)"
         )
 
 
@@ -115,6 +132,9 @@ class Explorer:
         self._story, self._model, self._bounds = story, model, bounds or Bounds()
         self._machine = machine
         self._known: set[tuple[bytes, frozenset[Fact]]] = set()
+        self._likes: dict[bytes, bytes] = {}  # From the key of contents to that of their abstraction.
+        self._left: dict[int, _Leaves] = {}
+        self._left_states = 0
 
     def explore(self) -> Explored:
         """Go on until nothing new appears, or a bound is hit."""
@@ -122,12 +142,14 @@ class Explorer:
         began = time.perf_counter()
         todo: deque[Node] = deque()
         with nullcontext(self._machine) if self._machine is not None else Machine(self._story) as machine:
+            runs_before = machine.runs
             for node in self._beginnings(machine):
                 todo.append(node)
                 while todo and not self._is_bound_hit(found, began, len(todo)):
                     next_node = todo.popleft()
                     if not self._is_enough(found, next_node):
                         todo.extend(self._visit(machine, next_node, found))
+            found.runs = machine.runs - runs_before
         found.took_s = time.perf_counter() - began
         return found
 
@@ -159,18 +181,38 @@ class Explorer:
         yield from self._after_crash(node, ran, found)
 
     def _after_crash(self, node: Node, ran: Ran, found: Explored) -> Iterator[Node]:
-        states = CrashStates(ran.log, self._model, ran.start, self._bounds.limits)
+        leaves = self._leaves(ran)
         seen_at = _seen_after(node.seen, ran)
-        for number, state in enumerate(states):
-            found.states += 1
+        for number, state, contents_like in leaves.first:
             seen = seen_at[state.visible]
-            key = (contents_key(self._story.abstract(state.contents)), seen)
-            if key not in self._known:
-                self._known.add(key)
+            if (contents_like, seen) not in self._known:
+                self._known.add((contents_like, seen))
                 yield Node(state.contents, seen, node.depth + 1, node, state, number=number)
-        found.points += states.points
-        for words in states.bounds_hit:
+        found.states += leaves.states
+        found.points += leaves.points
+        for words in leaves.bounds_hit:
             self._hit(found, words)
+
+    def _leaves(self, ran: Ran) -> _Leaves:
+        """Return what a crash of a run may leave; of a run that several nodes share, it is found out once."""
+        leaves = self._left.get(id(ran.log))
+        if leaves is None or leaves.log is not ran.log:
+            leaves = self._enumerated(ran)
+            if self._left_states + len(leaves.first) <= REMEMBERED_STATES_MAX:
+                self._left_states += len(leaves.first)
+                self._left[id(ran.log)] = leaves
+        return leaves
+
+    def _enumerated(self, ran: Ran) -> _Leaves:
+        states = CrashStates(ran.log, self._model, ran.start, self._bounds.limits)
+        first: dict[tuple[bytes, int], tuple[int, CrashState, bytes]] = {}
+        for number, state in enumerate(states):
+            like = self._likes.get(state.key)
+            if like is None:
+                like = self._likes[state.key] = contents_key(self._story.abstract(state.contents))
+            if (like, state.visible) not in first:
+                first[like, state.visible] = number, state, like
+        return _Leaves(ran.log, list(first.values()), states.count, states.points, states.bounds_hit)
 
     def _is_enough(self, found: Explored, node: Node) -> bool:
         """Whether a broken node was found and this one is no sibling of it."""

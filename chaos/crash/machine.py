@@ -6,6 +6,8 @@
 * A disturbance, if there is one, meets one call of the disk: an error, the cancellation of the program's tasks, or
   a SIGKILL of the first process.
 * What was run once is remembered: the persistence models lead to the same folders, and only what may be lost differs.
+* A run is a function of its folder, its disturbance and what it is told of the time before the crash. One that would be
+  told the same is therefore the same run, whatever else the outside has seen: it is not run again, only judged again.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import errno
 import gc
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -63,6 +65,16 @@ class Ran:
     changes: int = 0
 
 
+@dataclass(slots=True)
+class _Run:
+    """What a run left, without who looks at it; ``failed``: what is wrong with it whoever looks."""
+
+    ran: Ran
+    outside: Outside
+    failed: dict[str, str]
+    judged: dict[frozenset[Fact], Ran] = field(default_factory=dict)
+
+
 class Machine:
     """Use it as a context manager: inside it the seams are in force."""
 
@@ -70,7 +82,8 @@ class Machine:
         self._story = story
         self._kernel: SimKernel | None = None
         self._runs = 0
-        self._remembered: dict[tuple[bytes, frozenset[Fact], Disturbance], Ran] = {}
+        self.runs = 0  # In all, those that were known already not counted.
+        self._remembered: dict[tuple[bytes, Disturbance], list[_Run]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -80,15 +93,15 @@ class Machine:
 
     def run(self, contents: Contents, seen: frozenset[Fact], disturbance: Disturbance = UNDISTURBED) -> Ran:
         """Run the story's program to its end on ``contents``, for an outside that has seen ``seen``; each once."""
-        key = (contents_key(contents), seen, disturbance)
-        ran = self._remembered.get(key)
-        if ran is None:
-            ran = self._run(contents, seen, disturbance)
-            if len(self._remembered) < REMEMBERED_MAX:
-                self._remembered[key] = ran
-        return ran
+        known = self._remembered.setdefault((contents_key(contents), disturbance), [])
+        run = next((run for run in known if run.outside.tells_the_same(seen)), None)
+        if run is None:
+            run = self._run(contents, seen, disturbance)
+            if self.runs <= REMEMBERED_MAX:
+                known.append(run)
+        return self._judged(run, seen)
 
-    def _run(self, contents: Contents, seen: frozenset[Fact], disturbance: Disturbance) -> Ran:
+    def _run(self, contents: Contents, seen: frozenset[Fact], disturbance: Disturbance) -> _Run:
         kernel = self._world()
         start = Tree.of(contents)
         self._volume.remount(start.copy())
@@ -110,10 +123,13 @@ class Machine:
             self._disk.on_call.remove(hear)
             if rule is not None:
                 rule.remove()
-        end = End(self._volume.contents(), process.result, outside)
-        return Ran(start, list(self._volume.log), end, self._judged([process, *beside], end, stuck), changes[0])
+        ran = Ran(start, list(self._volume.log), End(self._volume.contents(), process.result, outside), {}, changes[0])
+        outside.end()
+        failed = self._failed([process, *beside], stuck)
+        kernel.begin_anew()
+        return _Run(ran, outside, failed)
 
-    def _judged(self, processes: Sequence[SimProcess], end: End, stuck: str) -> dict[str, str]:
+    def _failed(self, processes: Sequence[SimProcess], stuck: str) -> dict[str, str]:
         main = self._story.proves[0]
         if stuck:
             return {main: stuck}
@@ -122,12 +138,17 @@ class Machine:
                 return {main: f"the program ended by {type(process.error).__name__}: {process.error}"}
         if self._escapes.found:
             raise self._escapes.found[0]
-        return {**end.outside.complaints, **self._story.wrong(end)}
+        return {}
+
+    def _judged(self, run: _Run, seen: frozenset[Fact]) -> Ran:
+        if (ran := run.judged.get(seen)) is None:
+            end = replace(run.ran.end, outside=run.outside.after(seen))
+            wrong = run.failed or {**end.outside.complaints, **self._story.wrong(end)}
+            ran = run.judged[seen] = replace(run.ran, end=end, wrong=wrong)
+        return ran
 
     def _driven(self, kernel: SimKernel, processes: Sequence[SimProcess]) -> str:
         """Let the processes live to their end, their log unheard; return what kept them from it."""
-        disabled = logging.root.manager.disable
-        logging.disable(logging.CRITICAL)
         try:
             for process in processes:
                 process.start()
@@ -139,7 +160,6 @@ class Machine:
             still = any(process.is_alive for process in processes)
             return f"the program came to no end: {'; '.join(kernel.waiting())}" if still else ""
         finally:
-            logging.disable(disabled)
             for process in processes:
                 process.kill()  # Harmless to one that has ended.
 
@@ -149,6 +169,7 @@ class Machine:
             self._open()
         assert self._kernel is not None, "a world was just opened"
         self._runs += 1
+        self.runs += 1
         if self._runs % RUNS_PER_COLLECTION == 0:
             gc.collect(0)  # No collection happens by itself in a world; what is left of earlier runs makes tasks dear.
         return self._kernel
@@ -161,12 +182,15 @@ class Machine:
         self._disk: SimDisk = add_disk(kernel)
         self._volume: Volume = self._disk.mount(FOLDER)
         kernel.__enter__()
+        self._logging_was = logging.root.manager.disable
+        logging.disable(logging.CRITICAL)  # The programs' logs are unheard; to say so for each run alone costs time.
         self._clock.wall.freeze()
         self._runs = 0
 
     def _leave(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         kernel, self._kernel = self._kernel, None
         if kernel is not None:
+            logging.disable(self._logging_was)
             kernel.__exit__(kind, error, at)
 
     def __repr__(self) -> str:

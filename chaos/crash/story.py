@@ -30,28 +30,62 @@ class Outside:
 
     ``met_trouble``: an error was told in this run, so that not everything need have been done at its end.
     ``complaints``: what was seen to be wrong meanwhile, by property. ``lives``: whether a process of this run is alive.
+
+    It takes down what the program is told of the time before the crash: a run that asks the same and is told the same,
+    on the same folder, is the same run (see ``tells_the_same``).
     """
 
-    def __init__(self, seen: frozenset[Fact], disk: SimDisk) -> None:
-        self.before, self._disk = seen, disk
-        self.seen: list[Fact] = sorted(seen)
+    def __init__(self, before: frozenset[Fact], disk: SimDisk | None = None) -> None:
+        self._before, self._disk = before, disk
+        self._said: list[Fact] = []
+        self._told: dict[tuple[str, str | None], object] = {}
+        self._told_all = False
         self.tasks: list[Task[Any]] = []
         self.met_trouble = False
         self.complaints: dict[str, str] = {}
-        self.lives: Callable[[int], bool] = lambda _process_id: True
+        self.lives: Callable[[int], bool] = _everybody
+
+    @property
+    def before(self) -> frozenset[Fact]:
+        """Return all that was seen before the crash."""
+        self._told_all = True
+        return self._before
 
     def say(self, what: str, of: str = "") -> None:
         """Let the outside see something, here and now: a point of crash like an operation."""
-        self.seen.append((what, of))
+        assert self._disk is not None, "the run is over"
+        self._said.append((what, of))
         self._disk.seen(what, of=of)
 
     def has_seen(self, what: str, of: str = "") -> bool:
         """Whether the outside has seen that, before a crash or since."""
-        return (what, of) in self.seen
+        return (what, of) in self._said or bool(self._asked(what, of))
 
     def all_seen(self, what: str) -> list[str]:
         """Return of what it has seen that, in order of name, each once."""
-        return sorted({of for name, of in self.seen if name == what})
+        known: Any = self._asked(what, None)
+        return sorted({*known, *(of for name, of in self._said if name == what)})
+
+    def _asked(self, what: str, of: str | None) -> object:
+        answer = self._told[what, of] = _known(self._before, what, of)
+        return answer
+
+    def tells_the_same(self, before: frozenset[Fact]) -> bool:
+        """Whether the program would have been told the same by an outside that had seen ``before`` the crash."""
+        if self._told_all and before != self._before:
+            return False
+        return all(_known(before, what, of) == answer for (what, of), answer in self._told.items())
+
+    def end(self) -> None:
+        """Let go of the world that the run was in."""
+        self._disk, self.lives = None, _everybody
+        self.tasks.clear()
+
+    def after(self, before: frozenset[Fact]) -> Outside:
+        """Return how the same run is seen, when it is over, by an outside that had seen ``before`` the crash."""
+        other = Outside(before)
+        other._said, other.met_trouble, other.complaints = self._said, self.met_trouble, self.complaints
+        return other
 
     def was_refused(self) -> None:
         """Note that the program was told of an error."""
@@ -62,7 +96,16 @@ class Outside:
         self.tasks.append(task)
 
     def __repr__(self) -> str:
-        return f"Outside({len(self.before)} seen before, {len(self.seen) - len(self.before)} since)"
+        return f"Outside({len(self._before)} seen before, {len(self._said)} since)"
+
+
+def _known(before: frozenset[Fact], what: str, of: str | None) -> object:
+    """Return whether that was seen of ``of``, or of what it was."""
+    return frozenset(of for name, of in before if name == what) if of is None else (what, of) in before
+
+
+def _everybody(_process_id: int) -> bool:
+    return True
 
 
 @dataclass(frozen=True, slots=True)

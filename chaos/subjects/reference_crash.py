@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,8 @@ from pywats_reliability.store.names import Record
 CONFIG = Path(FOLDER) / "config.json"
 ATTEMPTS = 2
 OLD, NEW = ClientConfig(station_name="OLD"), ClientConfig(station_name="NEW")
-Work = Callable[[ReportStore, Outside, Reports], Awaitable[Wrong | None]]
+Work = Callable[[ReportStore, Outside, Reports], Awaitable[Mapping[str, Any] | None]]
+"""What it returns is told to the judge. It asks the outside only for what it acts upon: see ``Outside``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,8 @@ class StoreStory:
             found: dict[str, Any] = {}
             try:
                 await store.open()
-                found["missing"] = await _missing(store, outside, self.reports)
-                found["broken"] = await self.work(store, outside, self.reports)
+                found["recovered"] = await _recovered(store)
+                found |= await self.work(store, outside, self.reports) or {}
                 if outside.met_trouble:
                     await store.scan()  # What the service does every half minute, and what mends its counts.
                 found["pending"] = store.counts.pending
@@ -88,21 +89,23 @@ class StoreStory:
                 found["C1.6"] = f"pending/{path} looks like a record and holds {len(body)} bytes that are none"
         if torn := [path for path in contents if path.startswith("data/quarantine/") and "Z_" in path]:
             found["C1.6"] = f"a record of ours was quarantined, as it was not whole: {torn[0]}"
-        for missing in result.get("missing", ()):
-            found["H1.2"] = f"report {missing} went to the network, and the next start does not have it"
+        if "recovered" in result:
+            for name in (of for what, of in sorted(end.outside.before) if what == "sending"):
+                if self.reports.by_name[name].id not in result["recovered"]:
+                    found["H1.2"] = f"report {name} went to the network, and the next start does not have it"
         listed = len(records_in(contents, "pending"))
         if "pending" in result and result["pending"] != listed:
             found["H5.4"] = f"the count of what is pending says {result['pending']}, the folder has {listed}"
-        return {**found, **(result.get("broken") or {}), **self.judge(end, self.reports)}
+        return {**found, **self.judge(end, self.reports)}
 
 
-async def _missing(store: ReportStore, outside: Outside, reports: Reports) -> list[str]:
-    """Return what the network has seen and no folder has, right after recovery."""
+async def _recovered(store: ReportStore) -> set[str]:
+    """Return which reports are in the folders, right after recovery."""
     known: set[str] = set()
     for folder in KEEPING:
         for record in await store.list_records(folder):  # type: ignore[arg-type] # The three names are its own.
             known.add(record.report_id)
-    return [name for name in outside.all_seen("sending") if reports.by_name[name].id not in known]
+    return known
 
 
 async def accept_all(store: ReportStore, outside: Outside, reports: Reports) -> None:
@@ -149,11 +152,10 @@ def sent_once(end: End, reports: Reports) -> Wrong:
     return {}
 
 
-async def retry_and_fail(store: ReportStore, outside: Outside, reports: Reports) -> Wrong | None:
-    """Hand over, fail twice, give up, queue again by hand; every attempt that was told must still be known."""
+async def retry_and_fail(store: ReportStore, outside: Outside, reports: Reports) -> Mapping[str, Any]:
+    """Hand over, fail twice, give up, queue again by hand; return how many attempts were known at first."""
     await accept_all(store, outside, reports)
-    if lost := await _lost_attempts(store, outside):
-        return {"C1.6": lost}
+    attempts = await _attempts(store)
     try:
         while not outside.has_seen("failed") and (record := store.take()):
             await _give_up(store, outside, record)
@@ -164,7 +166,7 @@ async def retry_and_fail(store: ReportStore, outside: Outside, reports: Reports)
             outside.say("retried")
     except ReliabilityError:
         outside.was_refused()
-    return None
+    return {"attempts": attempts}
 
 
 async def _give_up(store: ReportStore, outside: Outside, record: Record) -> None:
@@ -181,20 +183,27 @@ async def _give_up(store: ReportStore, outside: Outside, record: Record) -> None
         raise
 
 
-async def _lost_attempts(store: ReportStore, outside: Outside) -> str:
-    """Return what is wrong with the attempts that were told: some record of the report must know them."""
-    told, known = len(outside.all_seen("attempt")), 0
-    if outside.has_seen("retrying"):
-        return ""
+async def _attempts(store: ReportStore) -> int:
+    """Return the attempts of the record that knows most of them."""
+    known = 0
     for folder in ("pending", "failed"):
         for record in await store.list_records(folder):
             known = max(known, (await store.history(record, folder)).attempts)
-    return f"{told} attempts were told, the next start knows {known}" if known < told else ""
+    return known
+
+
+def _lost_attempts(end: End) -> Wrong:
+    """Return what is wrong with attempts that were told before the crash: some record of the report must know them."""
+    told = max((int(of) for what, of in end.outside.before if what == "attempt"), default=0)
+    known = (end.result or {}).get("attempts", told)
+    if known < told and ("retrying", "") not in end.outside.before:
+        return {"C1.6": f"{told} attempts were told, the next start knows {known}"}
+    return {}
 
 
 def story_is_kept(end: End, reports: Reports) -> Wrong:
-    """Return what is wrong with the story of a failed report."""
-    found: dict[str, str] = {}
+    """Return what is wrong with the attempts that were told, and with the story of a failed report."""
+    found = dict(_lost_attempts(end))
     for name, body in records_in(end.contents, "failed").items():
         sidecar = f"data/failed/{name.removesuffix('.json')}.history.json"
         if not isinstance(end.contents.get(sidecar), bytes):

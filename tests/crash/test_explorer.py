@@ -243,6 +243,44 @@ def test_models_that_share_a_machine_run_each_folder_once() -> None:
     assert [(f.states, f.recoveries, f.depth) for f in shared] == [(f.states, f.recoveries, f.depth) for f in alone]
 
 
+def test_a_run_that_would_be_told_the_same_is_judged_again_and_not_run_again() -> None:
+    starts = 0
+
+    def main() -> str:
+        nonlocal starts
+        starts += 1
+        return found()
+
+    def judged_by_what_was_seen(end: End) -> Wrong:
+        return {"X.1": "kept, and not there"} if ("kept", "1") in end.outside.before and not end.result else {}
+
+    with Machine(CrashStory("asks nothing", ("X.1",), lambda _outside: main, judged_by_what_was_seen)) as machine:
+        nothing_seen, kept_seen = machine.run({}, frozenset()), machine.run({}, frozenset({("kept", "1")}))
+        assert (machine.runs, starts) == (1, 1)
+        machine.run({"number": b"1"}, frozenset())
+    assert (nothing_seen.wrong, kept_seen.wrong) == ({}, {"X.1": "kept, and not there"})
+    assert starts == 2, "another folder is another run"
+
+
+@pytest.mark.parametrize(
+    "asks",
+    [
+        lambda outside: outside.has_seen("kept", "1"),
+        lambda outside: outside.all_seen("kept"),
+        lambda outside: outside.before,
+    ],
+    ids=["one fact", "all of a kind", "everything"],
+)
+def test_a_run_that_would_be_told_something_else_is_another_run(asks: Callable[[Outside], Any]) -> None:
+    def program(outside: Outside) -> Callable[[], Any]:
+        return lambda: repr(asks(outside))
+
+    with Machine(CrashStory("asks", ("X.1",), program, lambda _end: {})) as machine:
+        told = [machine.run({}, seen).end.result for seen in (frozenset(), frozenset({("kept", "1")}))]
+        assert machine.runs == 2
+    assert told[0] != told[1]
+
+
 def test_what_a_killed_process_leaves_to_the_one_beside_it_is_seen() -> None:
     """A power loss ends both, and the restart tidies up; only a kill leaves the second alone with a stale file."""
 

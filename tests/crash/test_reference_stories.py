@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -58,6 +59,17 @@ def test_the_honest_service_holds_when_a_call_fails_or_is_cancelled() -> None:
     told = find_crash_story("reference", "accept_one")
     explored = Explorer(told, EXT4_ORDERED, Bounds(is_disturbed=True)).explore()
     assert explored.verdict("H1.1") is Verdict.HELD
+
+
+@pytest.mark.parametrize("story", ["send_two", "retry_and_fail", "evict"])
+def test_runs_that_are_known_already_change_nothing_of_what_is_explored(story: str) -> None:
+    """A program that asks the outside for everything shares no run with another past; it must find the same."""
+    told = find_crash_story("reference", story)
+    curious = replace(told, program=lambda outside: (outside.before, told.program(outside))[1])
+    shared, apart = (Explorer(one, EXT4_ORDERED, Bounds()).explore() for one in (told, curious))
+    assert (shared.states, shared.recoveries, shared.depth) == (apart.states, apart.recoveries, apart.depth)
+    assert (shared.operations, shared.broken_count) == (apart.operations, 0)
+    assert shared.runs < shared.recoveries == apart.runs
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
