@@ -2,7 +2,7 @@
 
 * Worse: a property held and does no longer, or is broken and was not. Better: the other way round.
 * Weaker: it still holds, but on less: a world less, a tenth fewer schedules or crash states, a fault that no longer
-  fires, a mutant that is no longer found.
+  fires, a checker that no longer has anything to judge, a mutant that is no longer found.
 * Slower: the runs of a world took more than twice as long. It is told, and turns nothing red: machines differ.
 """
 
@@ -68,6 +68,9 @@ def _weaker(now: PropertyResult, before: PropertyResult) -> Iterator[Change]:
     fires = {fault for run in now.runs for fault, times in run.faults_fired.items() if times}
     for fault in sorted(fired - fires):
         yield Change(ChangeKind.WEAKER, now.property_id, f"{fault} fired", "it does not")
+    for checker in before.checkers:  # None in evidence of before they were told.
+        if checker not in now.checkers:
+            yield Change(ChangeKind.WEAKER, now.property_id, f"{checker} judged", "it does not")
 
 
 def _counts(old: PropertyResult, new: PropertyResult) -> Iterator[tuple[str, int, int]]:

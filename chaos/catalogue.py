@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from chaos.guarantees import ENGINES, find_property, guarantees
-from chaos.protocols import Scenario
+from chaos.protocols import Checker, Scenario, checker_name
 
 
 def catalogue(scenarios: Sequence[Scenario], mutants: Sequence[tuple[str, str, str]] = ()) -> dict[str, Any]:
@@ -34,6 +34,7 @@ def catalogue(scenarios: Sequence[Scenario], mutants: Sequence[tuple[str, str, s
                 "proves": list(s.proves),
                 "worlds": [str(world) for world in s.worlds],
                 "faults": list(s.faults),
+                "judged_by": list(s.judged_by),
             }
             for s in scenarios
         ],
@@ -42,10 +43,15 @@ def catalogue(scenarios: Sequence[Scenario], mutants: Sequence[tuple[str, str, s
     }
 
 
-def explanation(property_id: str, scenarios: Sequence[Scenario], mutants: Sequence[tuple[str, str, str]] = ()) -> str:
+def explanation(
+    property_id: str,
+    scenarios: Sequence[Scenario],
+    mutants: Sequence[tuple[str, str, str]] = (),
+    checkers: Sequence[Checker] = (),
+) -> str:
     """Return what the property promises and what puts it to the proof, as lines of text. Raises ``UsageError``.
 
-    ``mutants`` are the property, the name and the sentence of each.
+    ``mutants`` are the property, the name and the sentence of each; ``checkers`` those that judge it.
     """
     found = find_property(property_id)
     guarantee = next(g for g in guarantees() if g.id == found.guarantee_id)
@@ -61,8 +67,18 @@ def explanation(property_id: str, scenarios: Sequence[Scenario], mutants: Sequen
         lines.append(f"             pywats-chaos run {story.name}")
     if not stories:
         lines.append("  scenario   none yet: not exercised")
+    for check in checkers:
+        asking = [story.name for story in stories if checker_name(check) in story.judged_by]
+        where = f" (must judge {', '.join(asking)})" if asking else ""
+        lines.append(f"  checker    {checker_name(check)}: {_sentence(check)}{where}")
     mine = [(name, sentence) for part, name, sentence in mutants if part == found.id]
     lines += [f"  mutant     {name}: {sentence}" for name, sentence in mine]
     if not mine:
         lines.append("  mutant     none yet: nothing shows that its proof can fail")
     return "\n".join(lines)
+
+
+def _sentence(check: Checker) -> str:
+    """Return what the checker judges, in its own words, without the ids in front."""
+    words = (check.__doc__ or "no words").strip().splitlines()[0]
+    return words.partition(": ")[2] or words

@@ -4,6 +4,9 @@
 * Not exercised: a fault that the scenario names never fired. Unknown: the scenario did not come to its end, or a
   checker crashed; a checker that sees the promise broken is believed all the same. A subject that did not do in time
   what the scenario waited for (``OverdueError``) has broken the first property that the scenario is to prove.
+* A checker that had nothing to judge says nothing where another one of the same property had, unless the scenario
+  names it (``judged_by``): then it was to judge something, and is told as idle. One run need not come to everything:
+  over a campaign, being idle in one run is made good by another of the same scenario (``outcome.by_property``).
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from dataclasses import dataclass, replace
 
 from chaos.errors import NotAvailableError, OverdueError
 from chaos.history import History
-from chaos.protocols import Checker, Scenario, World, fault_names
+from chaos.protocols import Checker, Scenario, World, checker_name, fault_names
 from chaos.verdict import Finding, Verdict
 
 EMPTY = ("", "[]", "{}", "None")
@@ -67,26 +70,32 @@ def judge(
     """
     fired = fault_names(history.faults())
     silent = [name for name in scenario.faults if is_whole and not fired.get(name)]
-    findings = [
-        finding
+    found = [
+        _checked(property_id, check, history)
         for property_id in scenario.proves
-        for finding in _concerned([_checked(property_id, check, history) for check in checkers.get(property_id, ())])
+        for check in checkers.get(property_id, ())
     ]
+    findings = concerned(found, scenario.judged_by)
     return [_weakened(found, error, silent, is_main=found.property_id == scenario.proves[0]) for found in findings]
 
 
-def _concerned(findings: list[Finding]) -> list[Finding]:
-    """Return what the checkers of one property found, without those that had nothing to judge where another had."""
-    return [finding for finding in findings if finding.verdict is not Verdict.NOT_EXERCISED] or findings
+def concerned(findings: Sequence[Finding], named: Sequence[str]) -> list[Finding]:
+    """Return the findings without those of idle checkers, where the property had another; ``named`` ones stay."""
+    judged = {f.property_id for f in findings if not f.is_idle or f.checker in named}
+    return [f for f in findings if not f.is_idle or f.checker in named or f.property_id not in judged]
 
 
 def _checked(property_id: str, check: Checker, history: History) -> Finding:
     try:
         found = check(history)
     except Exception as failure:  # noqa: BLE001 - a crashing checker gives unknown, never held
-        return Finding(property_id, Verdict.UNKNOWN, "a checker that comes to an end", said(failure))
+        words = "a checker that comes to an end"
+        return Finding(property_id, Verdict.UNKNOWN, words, said(failure), checker=checker_name(check))
     moment_ns = _moment_ns(check, history) if found.verdict is Verdict.BROKEN and found.at_ns is None else found.at_ns
-    return replace(found, property_id=property_id, at_ns=moment_ns)
+    found = replace(found, property_id=property_id, at_ns=moment_ns, checker=checker_name(check))
+    if found.verdict is not Verdict.NOT_EXERCISED:
+        return found
+    return replace(found, found=f"{found.checker}: {found.found}", is_idle=True)
 
 
 def _moment_ns(check: Checker, history: History) -> int | None:
@@ -108,6 +117,7 @@ def _weakened(found: Finding, error: Failure, silent: Sequence[str], *, is_main:
     """Return the finding, but never as held when the run did not end or a fault did not fire."""
     if found.verdict is Verdict.BROKEN:
         return found
+    found = replace(found, is_idle=found.is_idle and not error.words and not silent)
     if (late := error.overdue) is not None and is_main:
         expected, seen = f"{late.what} within {late.limit_s:g} s", "nothing" if late.seen in EMPTY else late.seen
         return replace(found, verdict=Verdict.BROKEN, expected=expected, found=seen, at_ns=error.at_ns)

@@ -139,6 +139,12 @@ class PropertyResult:
         return tuple({id(run): run for run, _ in self.findings}.values())
 
     @property
+    def checkers(self) -> Mapping[str, Verdict]:
+        """Return what each checker found, by its name, over all the runs; idle ones are not exercised."""
+        names = dict.fromkeys(found.checker for _, found in self.findings if found.checker)
+        return {name: combined(f.verdict for _, f in self.findings if f.checker == name) for name in sorted(names)}
+
+    @property
     def schedules(self) -> int:
         """Return how many schedules those results stand for."""
         return sum(run.stands_for for run in self.runs)
@@ -250,13 +256,14 @@ class Outcome:
 def by_property(
     ids: Sequence[str], asked: Sequence[str], runs: Sequence[RunResult], *, excused: Sequence[str] = ()
 ) -> tuple[PropertyResult, ...]:
-    """Return a result for each property in ``ids``, with the findings that the runs have for it."""
-    return tuple(
-        PropertyResult(
-            property_id,
-            property_id in asked,
-            tuple((run, found) for run in runs for found in run.findings if found.property_id == property_id),
-            property_id in excused,
-        )
-        for property_id in ids
-    )
+    """Return a result for each property in ``ids``, with the findings that the runs have for it.
+
+    A checker that had nothing to judge in one run is left out where it had in another one of the same scenario.
+    """
+    busy = {(run.scenario, run.world, f.key) for run in runs for f in run.findings if not f.is_idle}
+    by_id: dict[str, list[tuple[RunResult, Finding]]] = {}
+    for run in runs:
+        for found in run.findings:
+            if not found.is_idle or (run.scenario, run.world, found.key) not in busy:
+                by_id.setdefault(found.property_id, []).append((run, found))
+    return tuple(PropertyResult(i, i in asked, tuple(by_id.get(i, ())), i in excused) for i in ids)

@@ -290,6 +290,12 @@ class Explaining(Protocol):
 Checker = Callable[[History], Finding]
 """Judges one property on one history; pure. An exception of a checker makes the verdict unknown."""
 
+
+def checker_name(check: Checker) -> str:
+    """Return the name under which a scenario asks for a checker, and under which it is told what it found."""
+    return getattr(check, "__name__", type(check).__name__)
+
+
 OpenWorld = Callable[[Seed], AbstractAsyncContextManager[World]]
 """Opens a world for one run; leaving it undoes and releases everything."""
 
@@ -299,6 +305,8 @@ class Scenario:
     """A story to play in a world: what it proves, where it makes sense, and the faults that must really fire.
 
     ``marks`` are places that some simulated run must come to (``SimWorld.mark``), or the campaign has not tried it.
+    ``judged_by`` are the names of checkers that some run must give something to judge, or what they judge is not
+    exercised; of a property none of whose checkers is named, any one will do.
     """
 
     name: str
@@ -309,6 +317,7 @@ class Scenario:
     limit_s: float
     play: Callable[[World], Awaitable[None]]
     marks: tuple[str, ...] = ()
+    judged_by: tuple[str, ...] = ()
 
 
 SIMULATED = (WorldKind.SIMULATION,)
@@ -323,6 +332,7 @@ def scenario(
     worlds: Sequence[WorldKind] = (WorldKind.LIVE,),
     limit_s: float = 60,
     marks: Sequence[str] = (),
+    judged_by: Sequence[str] = (),
 ) -> Callable[[Callable[[Any], Awaitable[None]]], Scenario]:
     """Make a scenario of a coroutine function; its name begins with the first property it proves.
 
@@ -333,7 +343,9 @@ def scenario(
         assert play.__doc__, f"{play.__name__} needs a sentence that says what happens"
         sentence = play.__doc__.strip().splitlines()[0]
         name = f"{proves[0]}/{play.__name__}"
-        return Scenario(name, tuple(proves), tuple(worlds), tuple(faults), sentence, limit_s, play, tuple(marks))
+        return Scenario(
+            name, tuple(proves), tuple(worlds), tuple(faults), sentence, limit_s, play, tuple(marks), tuple(judged_by)
+        )
 
     return make
 

@@ -29,7 +29,9 @@ WORST_FIRST = (Verdict.BROKEN, Verdict.UNKNOWN, Verdict.NOT_EXERCISED, Verdict.H
 class Finding:
     """One check's answer for one property: what was expected, what was found, and (when broken) a hint at the cause.
 
-    ``at_ns``: the moment in the history from which on the promise is seen broken, where that is known.
+    ``at_ns``: the moment in the history from which on the promise is seen broken, where that is known. ``checker``: the
+    name of the one that found it; empty where no checker was asked. ``is_idle``: it had nothing to judge in this run,
+    which another run of the same scenario makes good.
     """
 
     property_id: str
@@ -38,6 +40,13 @@ class Finding:
     found: str
     hint: str = ""
     at_ns: int | None = None
+    checker: str = ""
+    is_idle: bool = False
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Return what findings of several runs have in common: the property, and who judged it."""
+        return self.property_id, self.checker or self.expected
 
 
 def combined(verdicts: Iterable[Verdict]) -> Verdict:

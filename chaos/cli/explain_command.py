@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from chaos.catalogue import explanation
+from chaos.checkers import all_checkers
 from chaos.cli import shared_options
 from chaos.errors import UsageError
 from chaos.evidence import DOCUMENT, read_evidence
@@ -30,10 +31,10 @@ def explain(*, property_id: str, evidence: Path) -> None:
     """Say what a property (C1.6) or guarantee (C1) promises, what proves it, and how that went last."""
     whole = next((g for g in guarantees() if g.id == property_id.upper()), None)
     ids = [part.id for part in whole.properties] if whole else [find_property(property_id).id]
-    mutants = told_mutants()
+    mutants, checkers = told_mutants(), all_checkers()
     last = _last(evidence)
     for number, one in enumerate(ids):
-        click.echo(("\n" if number else "") + explanation(one, all_scenarios(), mutants))
+        click.echo(("\n" if number else "") + explanation(one, all_scenarios(), mutants, checkers.get(one, ())))
         click.echo(f"  last       {_result(one, last)}")
 
 
@@ -57,6 +58,8 @@ def _result(property_id: str, last: Outcome | str) -> str:
     counts = counted_words(strength_of(result.runs, hunted))
     words = ", ".join(counts) or "no run"
     line = f"{result.verdict} ({words}; {last.header.began_at}, profile {last.header.profile})"
+    for checker, verdict in result.checkers.items():
+        line += f"\n             {checker}: {verdict}"
     if result.worst and result.verdict != "held":
         run, finding = result.worst
         line += f"\n             found {finding.found}\n             {run.replay}"

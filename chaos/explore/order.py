@@ -75,7 +75,7 @@ class Tally:
         self.seen |= classes(result.history) | result.met.keys() | result.marks.keys()
         self.facts.update({name: value for name, value in result.facts.items() if not isinstance(value, str)})
         was_worse = self._worst()
-        self._judge({(finding.property_id, finding.expected): finding for finding in result.findings})
+        self._judge({finding.key: finding for finding in result.findings})
         if self.shown is None or WORST_FIRST.index(self._worst()) < WORST_FIRST.index(was_worse):
             self.shown, self.failure_line = result, line
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from chaos.explore.order import Order, Tally
 from chaos.explore.pool import Pool
 from chaos.explore.worker import play_line, play_order, shrink_trial
+from chaos.judging import concerned
 from chaos.outcome import RunResult
 from chaos.plan import Run
 from chaos.protocols import Scenario, WorldKind
@@ -56,7 +57,7 @@ class SimulationPlayer:
             search.seconds_max,
         )  # fmt: skip
         tally = await (self._until_quiet(order) if search.quiet else self._played(order))
-        while not tally.is_broken and missing(run.scenario, tally) and tally.played < SEEDS_AT_LEAST:
+        while not tally.is_broken and is_incomplete(run.scenario, tally) and tally.played < SEEDS_AT_LEAST:
             order = replace(order, first_seed=order.first_seed + order.seeds, seeds=CHUNK)
             tally.join(await self._played(order))
         result = await self._shrunk(tally) if tally.is_broken and search.shrinks else tally.shown
@@ -109,19 +110,24 @@ def missing(scenario: Scenario, tally: Tally) -> list[str]:
     return absent + [f"the mark {name!r} was never reached" for name in scenario.marks if not tally.marks.get(name)]
 
 
+def is_incomplete(scenario: Scenario, tally: Tally) -> bool:
+    """Return whether more schedules may come to what these have not: a fault, a mark, something for a checker."""
+    idle = any(finding.is_idle for finding in concerned(list(tally.findings.values()), scenario.judged_by))
+    return idle or bool(missing(scenario, tally))
+
+
 def summed_up(scenario: Scenario, tally: Tally, shown: RunResult, took_s: float) -> RunResult:
     """Return one result for all the runs of a tally; what never fired and was never reached was not exercised.
 
     What is broken is told as in ``shown``, the run that its replay line plays again.
     """
-    missing = [f"the fault {name} never fired" for name in scenario.faults if not tally.faults.get(name)]
-    missing += [f"the mark {name!r} was never reached" for name in scenario.marks if not tally.marks.get(name)]
-    broken = {(f.property_id, f.expected): f for f in shown.findings if f.verdict is Verdict.BROKEN}
-    findings = tuple(_weakened(finding, missing) for finding in (tally.findings | broken).values())
+    absent = missing(scenario, tally)
+    broken = {finding.key: finding for finding in shown.findings if finding.verdict is Verdict.BROKEN}
+    findings = concerned(list((tally.findings | broken).values()), scenario.judged_by)
     return replace(
         shown,
         world=WorldKind.SIMULATION,
-        findings=findings,
+        findings=tuple(_weakened(finding, absent, tally.played) for finding in findings),
         faults_fired=dict(tally.faults),
         marks=dict(tally.marks),
         met=dict(tally.met),
@@ -132,7 +138,9 @@ def summed_up(scenario: Scenario, tally: Tally, shown: RunResult, took_s: float)
     )
 
 
-def _weakened(finding: Finding, absent: list[str]) -> Finding:
+def _weakened(finding: Finding, absent: list[str], played: int) -> Finding:
+    if finding.is_idle:
+        return replace(finding, found=f"{finding.found}, in {played:,} schedules")
     if finding.verdict is not Verdict.HELD or not absent:
         return finding
     return replace(finding, verdict=Verdict.NOT_EXERCISED, found="; ".join(absent))

@@ -147,6 +147,7 @@ def _property(result: PropertyResult, tried: Mapping[str, int]) -> dict[str, Any
         "faults": {
             fault: {"schedules": count, "excluded_one_in": excluded_one_in(count)} for fault, count in tried.items()
         },
+        "checkers": {name: str(verdict) for name, verdict in result.checkers.items()},
         "worlds": {
             world: {"verdict": str(part.verdict), **_counts(part)}
             for world, part in ((world, result.within(world)) for world in worlds)
@@ -195,14 +196,13 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "found": finding.found,
         "hint": finding.hint,
         "at_ns": finding.at_ns,
+        "checker": finding.checker,
+        "idle": finding.is_idle,
     }
 
 
 def _run_back(item: Mapping[str, Any], texts: Mapping[str, str]) -> RunResult:
-    findings = tuple(
-        Finding(f["property"], Verdict(f["verdict"]), f["expected"], f["found"], f["hint"], f["at_ns"])
-        for f in item["findings"]
-    )
+    findings = tuple(map(_finding_back, item["findings"]))
     same = ("scenario", "world", "seed", "faults_fired", "took_s", "error", "policy", "plan", "shrunk_from")
     return RunResult(
         **{key: item[key] for key in (*same, "marks", "facts", "stands_for")},
@@ -216,6 +216,12 @@ def _run_back(item: Mapping[str, Any], texts: Mapping[str, str]) -> RunResult:
         disk=looks_from_json(texts.get("disk", "[]")),
         replay_line=item["replay"],
     )
+
+
+def _finding_back(item: Mapping[str, Any]) -> Finding:
+    same = {key: item[key] for key in ("expected", "found", "hint", "at_ns")}
+    who, is_idle = item.get("checker", ""), item.get("idle", False)  # Earlier evidence does not say who judged.
+    return Finding(item["property"], Verdict(item["verdict"]), **same, checker=who, is_idle=is_idle)
 
 
 def looks_to_json(run: RunResult) -> str:

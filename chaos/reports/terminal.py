@@ -131,6 +131,8 @@ def _story(result: PropertyResult, run: RunResult, finding: Finding, promise: st
     rows = Table(box=None, show_header=False, padding=(0, 2), pad_edge=True)
     rows.add_row("expected", escape(finding.expected))
     rows.add_row("found", escape(finding.found))
+    if finding.checker:
+        rows.add_row("judged by", escape(finding.checker))
     if finding.at_ns is not None:
         rows.add_row("seen", f"{seconds(finding.at_ns)} after the start of the run")
     if run.plan:

@@ -41,7 +41,12 @@ async def _all_is_delivered_later(world: LiveWorld) -> None:
     await world.converge(CONVERGENCE_S)
 
 
-@scenario(proves=["C1.1"], faults=["ipc.during_the_stop", "server.delay_answer"], worlds=EVERYWHERE)
+@scenario(
+    proves=["C1.1"],
+    faults=["ipc.during_the_stop", "server.delay_answer"],
+    worlds=EVERYWHERE,
+    judged_by=["nothing_is_taken_during_a_stop"],
+)
 async def work_is_offered_during_the_stop(world: LiveWorld) -> None:
     """While the stop waits for an upload, every command that would change something is refused, with the reason."""
     service = await world.start(graceful_shutdown_seconds=20, force_shutdown_seconds=30)

@@ -52,6 +52,7 @@ async def kill_between_answer_and_move(world: World) -> None:
     proves=["C1.3"],
     faults=[f"server.{hang}" for hang in HANGS],
     worlds=EVERYWHERE,
+    judged_by=["what_outlives_the_window_is_kept", "the_window_is_used_and_kept"],
 )
 async def stop_with_uploads_that_hang(world: World) -> None:
     """SIGTERM while uploads hang at four places: the stop ends in time, every report stays, and is sent later."""
@@ -67,7 +68,12 @@ async def stop_with_uploads_that_hang(world: World) -> None:
     await world.converge(CONVERGENCE_S)
 
 
-@scenario(proves=["C1.2"], faults=["server.delay_answer"], worlds=EVERYWHERE)
+@scenario(
+    proves=["C1.2"],
+    faults=["server.delay_answer"],
+    worlds=EVERYWHERE,
+    judged_by=["work_in_flight_ends_inside_the_window"],
+)
 async def stop_with_uploads_that_are_slow(world: World) -> None:
     """SIGTERM while uploads are slow but alive: they finish inside the window, and the stop ends with the last one."""
     service = await world.start(graceful_shutdown_seconds=20, force_shutdown_seconds=30)

@@ -69,7 +69,12 @@ async def refusal(client: Client, command: str) -> str:
     return "obeyed"
 
 
-@scenario(proves=["C1.1"], faults=["ipc.during_the_stop", "files.during_the_stop"], worlds=SIMULATED)
+@scenario(
+    proves=["C1.1"],
+    faults=["ipc.during_the_stop", "files.during_the_stop"],
+    worlds=SIMULATED,
+    judged_by=["nothing_is_taken_during_a_stop", "dropped_files_are_left_alone"],
+)
 async def anything_is_offered_during_the_stop(world: SimWorld) -> None:
     """While the stop waits for an upload, reports, commands and files are offered at any instant: none is taken."""
     service = await world.start(converters=[dict(CONVERTER)], **PATIENT)
@@ -104,7 +109,12 @@ def _drop(world: SimWorld, name: str, body: bytes) -> None:
     os.sync()
 
 
-@scenario(proves=["C1.2"], faults=["server.delay_answer"], worlds=SIMULATED)
+@scenario(
+    proves=["C1.2"],
+    faults=["server.delay_answer"],
+    worlds=SIMULATED,
+    judged_by=["work_in_flight_ends_inside_the_window", "the_stop_ends_with_its_last_answer"],
+)
 async def the_stop_ends_with_its_last_upload(world: SimWorld) -> None:
     """One to fifty uploads of up to 59.9 s are in flight: all end, and the stop with the last of them, not later."""
     service = await world.start(**PATIENT)
@@ -121,7 +131,12 @@ async def the_stop_ends_with_its_last_upload(world: SimWorld) -> None:
     await world.observe()
 
 
-@scenario(proves=["C1.3"], faults=["server.hang_after_body"], worlds=SIMULATED)
+@scenario(
+    proves=["C1.3"],
+    faults=["server.hang_after_body"],
+    worlds=SIMULATED,
+    judged_by=["what_outlives_the_window_is_kept", "the_window_is_used_and_kept"],
+)
 async def uploads_outlive_the_window(world: SimWorld) -> None:
     """Up to eight uploads hang, each at a place of its own: after 60 s they are cancelled, kept, and sent later."""
     service = await world.start(**PATIENT)

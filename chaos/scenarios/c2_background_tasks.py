@@ -5,7 +5,9 @@ from __future__ import annotations
 from chaos.protocols import EVERYWHERE, World, scenario
 
 
-@scenario(proves=["C2.2"], faults=["failpoint.raise"], worlds=EVERYWHERE)
+@scenario(
+    proves=["C2.2"], faults=["failpoint.raise"], worlds=EVERYWHERE, judged_by=["a_critical_failure_is_an_error_at_once"]
+)
 async def a_critical_task_fails(world: World) -> None:
     """An exception in the upload task of the running service: status Error at once, and everything else goes on."""
     service = await world.start(failpoints={"task:pending_queue": "raise(OSError)"})
@@ -16,7 +18,7 @@ async def a_critical_task_fails(world: World) -> None:
     await world.observe()
 
 
-@scenario(proves=["C2.3"], faults=["failpoint.raise"], worlds=EVERYWHERE)
+@scenario(proves=["C2.3"], faults=["failpoint.raise"], worlds=EVERYWHERE, judged_by=["a_non_critical_failure_degrades"])
 async def a_non_critical_task_fails(world: World) -> None:
     """An exception in the ping task: the service runs on, says that it is degraded, and names the task."""
     service = await world.start(failpoints={"task:ping": "raise(ValueError)"})

@@ -49,6 +49,7 @@ async def say(service: SimService, task: str) -> None:
     faults=["failpoint.raise"],
     worlds=SIMULATED,
     marks=["at the start", "first round", "later round"],
+    judged_by=["a_critical_failure_is_an_error_at_once", "an_error_names_the_critical_task"],
 )
 async def a_critical_task_fails_in_any_way(world: SimWorld) -> None:
     """The sender or the converter pool fails, by any exception, in any round: Error at once, and all else goes on."""
@@ -64,7 +65,12 @@ async def a_critical_task_fails_in_any_way(world: SimWorld) -> None:
     await service.status()
 
 
-@scenario(proves=["C2.3", "C2.1"], faults=["failpoint.raise"], worlds=SIMULATED)
+@scenario(
+    proves=["C2.3", "C2.1"],
+    faults=["failpoint.raise"],
+    worlds=SIMULATED,
+    judged_by=["a_non_critical_failure_degrades", "another_failure_only_degrades"],
+)
 async def another_task_fails_in_any_way(world: SimWorld) -> None:
     """One of the seven other tasks fails: the service is Running, degraded, names the task, and reports flow."""
     task, kind = world.draw.one_of(OTHERS), world.draw.one_of(KINDS)

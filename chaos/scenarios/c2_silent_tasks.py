@@ -26,7 +26,12 @@ CONVERGENCE_S = 60.0
 BROKEN = {"name": "broken", "module_path": "nowhere.py", "watch_folder": "drop"}
 
 
-@scenario(proves=["C2.8"], faults=["failpoint.hang"], worlds=SIMULATED)
+@scenario(
+    proves=["C2.8"],
+    faults=["failpoint.hang"],
+    worlds=SIMULATED,
+    judged_by=["standing_still_is_told_in_time", "what_stands_still_is_reported"],
+)
 async def any_task_stands_still(world: SimWorld) -> None:
     """A task waits for ever: after three of its intervals, at the next look of the monitor, it is called stalled."""
     task = world.draw.one_of(list(INTERVALS_S))
@@ -43,7 +48,13 @@ async def any_task_stands_still(world: SimWorld) -> None:
     await world.converge(CONVERGENCE_S)
 
 
-@scenario(proves=["C2.8"], faults=["failpoint.block"], worlds=SIMULATED, marks=["long", "short"])
+@scenario(
+    proves=["C2.8"],
+    faults=["failpoint.block"],
+    worlds=SIMULATED,
+    marks=["long", "short"],
+    judged_by=["a_blocked_loop_is_told"],
+)
 async def the_loop_is_blocked_for_a_while(world: SimWorld) -> None:
     """The loop stands still for up to ten seconds: told if and only if it was too long, and with how long."""
     is_long = world.draw.count(0, 1, stream="long")

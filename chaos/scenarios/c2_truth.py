@@ -13,7 +13,7 @@ STALL_LIMIT_S = 40.0
 BROKEN = {"name": "broken", "module_path": "nowhere.py", "watch_folder": "drop"}
 
 
-@scenario(proves=["C2.8"], faults=["failpoint.hang"], limit_s=90)
+@scenario(proves=["C2.8"], faults=["failpoint.hang"], limit_s=90, judged_by=["what_stands_still_is_reported"])
 async def a_task_hangs(world: LiveWorld) -> None:
     """The configuration watcher waits for ever: after three of its intervals it is reported as stalled, by name."""
     service = await world.start(failpoints={"task:config_watcher": "1*hang"}, monitor_interval_seconds=1)
@@ -26,7 +26,7 @@ async def a_task_hangs(world: LiveWorld) -> None:
     await world.converge(30)
 
 
-@scenario(proves=["C2.8"], faults=["failpoint.block"])
+@scenario(proves=["C2.8"], faults=["failpoint.block"], judged_by=["what_stands_still_is_reported"])
 async def the_loop_is_blocked(world: LiveWorld) -> None:
     """The whole event loop stands still for three seconds: that is reported, with how long, once it runs again."""
     service = await world.start(failpoints={"task:ping": "1*block(3)"})

@@ -25,6 +25,7 @@ DISK_ERRORS = (
     proves=["H1.8"],
     faults=[f"syscall.{error}" for error in ("EMFILE", "EROFS", "EIO", "ENOSPC", "EDQUOT")],
     limit_s=120,
+    judged_by=["a_disk_error_is_told"],
 )
 async def the_disk_fails_while_accepting(world: LiveWorld) -> None:
     """Opening, syncing and renaming fail in turn while a report is handed over: refused each time, well afterwards."""
@@ -45,7 +46,7 @@ async def the_disk_fails_while_accepting(world: LiveWorld) -> None:
     await world.converge(CONVERGENCE_S)
 
 
-@scenario(proves=["H1.6"], faults=["disk.foreign_file"])
+@scenario(proves=["H1.6"], faults=["disk.foreign_file"], judged_by=["foreign_files_are_kept_apart"])
 async def foreign_files_in_pending(world: LiveWorld) -> None:
     """Torn, empty, binary, oversized and wrongly encoded files, a link, a folder and a pipe are in pending/."""
     service = await world.start()
@@ -67,7 +68,11 @@ async def foreign_files_in_pending(world: LiveWorld) -> None:
     await world.converge(CONVERGENCE_S)
 
 
-@scenario(proves=["H1.9"], faults=["queue.stampede", "service.another", "process.kill"])
+@scenario(
+    proves=["H1.9"],
+    faults=["queue.stampede", "service.another", "process.kill"],
+    judged_by=["nothing_is_in_flight_twice"],
+)
 async def a_hundred_senders_and_a_second_service(world: LiveWorld) -> None:
     """A hundred clients submit at once, a second service is refused, and after a SIGKILL the lock is no obstacle."""
     service = await world.start(ipc_max_connections=2 * SENDERS)

@@ -43,7 +43,11 @@ async def _met(proxy: LiveProxy, service: LiveService, body: bytes, kind: str, g
     await proxy.remove(toxic)
 
 
-@scenario(proves=["H1.3"], faults=["proxy.http_cut", "proxy.http_fail", "proxy.limit_data", "proxy.reset_peer"])
+@scenario(
+    proves=["H1.3"],
+    faults=["proxy.http_cut", "proxy.http_fail", "proxy.limit_data", "proxy.reset_peer"],
+    judged_by=["failed_sends_are_retried"],
+)
 async def the_network_fails_in_every_way(world: LiveWorld) -> None:
     """Each report meets another failure of the network first (cut, refused, reset, limited); all are sent later."""
     proxy = await world.proxied()
@@ -79,7 +83,7 @@ def _all_tried(count: int) -> Any:
     return all_tried
 
 
-@scenario(proves=["H1.14"], faults=["server.hang_after_body"], worlds=EVERYWHERE)
+@scenario(proves=["H1.14"], faults=["server.hang_after_body"], worlds=EVERYWHERE, judged_by=["others_flow"])
 async def all_slots_but_one_hang(world: LiveWorld) -> None:
     """Four of five uploads hang: twenty more, handed over later, go through the one slot left, at their usual pace."""
     service = await world.start(max_concurrent_uploads=SLOTS)

@@ -48,7 +48,13 @@ async def _an_attempt_of_each(world: SimWorld, count: int, limit_s: float = 120)
     await world.until(lambda: world.kept("pending"), all_tried, "a failed attempt of each report", limit_s)
 
 
-@scenario(proves=["H1.3"], faults=["server.status"], worlds=SIMULATED, marks=["started again", "still tried"])
+@scenario(
+    proves=["H1.3"],
+    faults=["server.status"],
+    worlds=SIMULATED,
+    marks=["started again", "still tried"],
+    judged_by=["failed_sends_are_retried", "attempts_survive", "waits_grow_up_to_the_cap"],
+)
 async def every_failure_is_tried_again(world: SimWorld) -> None:
     """Reports meet failures of every kind for many minutes, some across a restart or a kill; then the server heals."""
     service = await world.start(retry_cap_seconds=CAP_S, max_retry_attempts=100)
@@ -76,7 +82,12 @@ async def every_failure_is_tried_again(world: SimWorld) -> None:
     await _settled(world, CAP_S + INTERVAL_S + 35)
 
 
-@scenario(proves=["H1.3"], faults=["server.status"], worlds=SIMULATED)
+@scenario(
+    proves=["H1.3"],
+    faults=["server.status"],
+    worlds=SIMULATED,
+    judged_by=["failed_sends_are_retried", "attempts_survive", "the_server_s_wish_is_kept", "waits_grow_up_to_the_cap"],
+)
 async def the_server_says_when_to_come_back(world: SimWorld) -> None:
     """Reports are put off with a Retry-After, in seconds or as a date, by 429 and 503; none comes back sooner."""
     service = await world.start()
@@ -175,7 +186,12 @@ async def _credentials_are_refused(world: SimWorld) -> None:
     await asyncio.sleep(1)
 
 
-@scenario(proves=["H1.12"], faults=["clock.jump"], worlds=SIMULATED)
+@scenario(
+    proves=["H1.12"],
+    faults=["clock.jump"],
+    worlds=SIMULATED,
+    judged_by=["in_the_order_of_arrival", "the_server_s_wish_is_kept", "waits_grow_up_to_the_cap"],
+)
 async def the_wall_clock_jumps_in_every_phase(world: SimWorld) -> None:
     """The station's clock jumps by seconds, days and years while reports wait, fail, are retried and are sent."""
     world.stage.clock.walls[f"{world.subject.name}-1"] = wall = WallClock(world.stage.kernel)

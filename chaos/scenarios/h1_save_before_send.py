@@ -18,7 +18,12 @@ async def _a_failed_attempt_of_each(world: World, count: int) -> None:
     await world.until(lambda: world.kept("pending"), all_tried, "a failed attempt of each report", 20)
 
 
-@scenario(proves=["H1.3"], faults=["server.down"], worlds=EVERYWHERE)
+@scenario(
+    proves=["H1.3"],
+    faults=["server.down"],
+    worlds=EVERYWHERE,
+    judged_by=["failed_sends_are_retried", "attempts_survive"],
+)
 async def the_server_is_down_then_up(world: World) -> None:
     """Five reports accepted while nobody listens: kept with their attempts, and sent once somebody does."""
     service = await world.start(retry_interval_seconds=1)
@@ -32,7 +37,10 @@ async def the_server_is_down_then_up(world: World) -> None:
 
 
 @scenario(
-    proves=["H1.3"], faults=["server.status", "server.drop_after_body", "server.truncate_answer"], worlds=EVERYWHERE
+    proves=["H1.3"],
+    faults=["server.status", "server.drop_after_body", "server.truncate_answer"],
+    worlds=EVERYWHERE,
+    judged_by=["failed_sends_are_retried"],
 )
 async def the_server_fails_in_every_way(world: World) -> None:
     """Each report meets another failure first (500, 503, 429, a cut, half an answer) and is sent later."""

@@ -17,8 +17,7 @@ from chaos.protocols import SIMULATED, scenario
 from chaos.sim.disk.faults import SYNCS, fail, slow
 from chaos.sim.world import SimWorld
 
-SETTLED_S = 100.0
-DAY_S = 86_400.0
+SETTLED_S, DAY_S = 100.0, 86_400.0
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EROFS, errno.EMFILE, errno.EACCES, errno.EDQUOT)
 READING_ERRORS = (errno.EIO, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENOMEM)
 CUTS: Sequence[Mapping[str, Any]] = (
@@ -92,7 +91,13 @@ async def the_exchange_is_cut_at_any_point(world: SimWorld) -> None:
     await settled(world, 200)
 
 
-@scenario(proves=["H1.6"], faults=["disk.foreign_file"], worlds=SIMULATED, marks=["while it ran"])
+@scenario(
+    proves=["H1.6"],
+    faults=["disk.foreign_file"],
+    worlds=SIMULATED,
+    marks=["while it ran"],
+    judged_by=["foreign_files_are_kept_apart"],
+)
 async def foreign_files_appear(world: SimWorld) -> None:
     """Reports cut at any byte, noise, links and folders appear in pending/, before a start or while it runs."""
     service = await world.start()
@@ -135,7 +140,13 @@ def _plant(world: SimWorld, body: bytes) -> dict[str, str]:
     return {one: foreign_files.fingerprint(pending / one) for one in (*contents, "link.json", "folder.json")}
 
 
-@scenario(proves=["H1.8"], faults=["disk.fault"], worlds=SIMULATED, marks=["refused"])
+@scenario(
+    proves=["H1.8"],
+    faults=["disk.fault"],
+    worlds=SIMULATED,
+    marks=["refused"],
+    judged_by=["the_disk_s_errors_are_told"],
+)
 async def the_disk_fails_at_the_nth_call(world: SimWorld) -> None:
     """Each of several reports meets an error of the disk at a drawn call: told, nothing left, well afterwards."""
     service = await world.start()
@@ -161,7 +172,13 @@ async def the_disk_fails_at_the_nth_call(world: SimWorld) -> None:
     await settled(world, 900)
 
 
-@scenario(proves=["H1.6"], faults=["disk.fault"], worlds=SIMULATED, marks=["denied", "at the start"])
+@scenario(
+    proves=["H1.6"],
+    faults=["disk.fault"],
+    worlds=SIMULATED,
+    marks=["denied", "at the start"],
+    judged_by=["what_cannot_be_read_now_is_tried_again"],
+)
 async def the_disk_refuses_to_be_read_for_a_while(world: SimWorld) -> None:
     """Accepted reports cannot be read for minutes, while it runs or from the start on: told, tried again, all sent."""
     await world.server.go_down()
@@ -191,7 +208,12 @@ async def the_disk_refuses_to_be_read_for_a_while(world: SimWorld) -> None:
     await settled(world, 4000)
 
 
-@scenario(proves=["H1.9"], faults=["service.another", "process.kill"], worlds=SIMULATED)
+@scenario(
+    proves=["H1.9"],
+    faults=["service.another", "process.kill"],
+    worlds=SIMULATED,
+    judged_by=["no_two_uploads_of_one_report", "nothing_is_in_flight_twice"],
+)
 async def many_producers_and_a_second_service(world: SimWorld) -> None:
     """Many reports at once, some twice, on a slow server; a second service is refused; a kill is no obstacle."""
     service = await world.start(ipc_max_connections=300)
@@ -214,7 +236,12 @@ def _renamed(body: bytes, number: int) -> bytes:
     return json.dumps({**json.loads(body), "sn": f"Other {number}"}).encode()
 
 
-@scenario(proves=["H1.10"], faults=["server.hang_after_body"], worlds=SIMULATED)
+@scenario(
+    proves=["H1.10"],
+    faults=["server.hang_after_body"],
+    worlds=SIMULATED,
+    judged_by=["none_waits_for_a_failing_one", "in_the_order_of_arrival"],
+)
 async def the_queue_behind_one_slot(world: SimWorld) -> None:
     """Reports wait behind the one slot, some of them failing: tried in order, none waits for a failing one."""
     service = await world.start(max_concurrent_uploads=1)
@@ -309,7 +336,12 @@ async def every_kind_of_lie(world: SimWorld) -> None:
     await settled(world, 400)
 
 
-@scenario(proves=["H1.14"], faults=["server.hang_after_body"], worlds=SIMULATED)
+@scenario(
+    proves=["H1.14"],
+    faults=["server.hang_after_body"],
+    worlds=SIMULATED,
+    judged_by=["a_hung_slot_costs_nothing_else", "others_flow"],
+)
 async def slots_hang_at_any_point(world: SimWorld) -> None:
     """One to four of five uploads hang anywhere in the exchange: the others go on as if nothing were."""
     service = await world.start()

@@ -23,7 +23,13 @@ def _bad_files(good: str) -> Mapping[str, bytes]:
     }
 
 
-@scenario(proves=["H4.6"], faults=["config.bad_file"], limit_s=150, worlds=EVERYWHERE)
+@scenario(
+    proves=["H4.6"],
+    faults=["config.bad_file"],
+    limit_s=150,
+    worlds=EVERYWHERE,
+    judged_by=["a_bad_file_changes_nothing"],
+)
 async def bad_configuration_files_while_running(world: LiveWorld) -> None:
     """Torn, empty, binary, wrongly typed and huge files: each is refused by name, the last good one stays in force."""
     service = await world.start(max_queue_size=777)

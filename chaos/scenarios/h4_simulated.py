@@ -25,7 +25,13 @@ MISTAKES: tuple[tuple[str, Any], ...] = (
 KINDS = ("one mistake", "torn", "binary", "empty", "a list", "doubled")
 
 
-@scenario(proves=["H4.6"], faults=["config.bad_file"], marks=list(KINDS), worlds=SIMULATED)
+@scenario(
+    proves=["H4.6"],
+    faults=["config.bad_file"],
+    marks=list(KINDS),
+    worlds=SIMULATED,
+    judged_by=["fuzzed_files_change_nothing"],
+)
 async def fuzzed_configuration_files(world: SimWorld) -> None:
     """Files with drawn mistakes come one after another, good ones between: bad ones change nothing."""
     service = await world.start(max_queue_size=777)

@@ -10,7 +10,12 @@ LIMIT = 10
 PRODUCERS = 64
 
 
-@scenario(proves=["H5.1", "H5.2"], faults=["queue.stampede", "server.hang_after_body"], worlds=EVERYWHERE)
+@scenario(
+    proves=["H5.1", "H5.2"],
+    faults=["queue.stampede", "server.hang_after_body"],
+    worlds=EVERYWHERE,
+    judged_by=["the_limit_holds", "a_refusal_says_why_and_writes_nothing"],
+)
 async def sixty_four_producers_race_for_the_last_place(world: World) -> None:
     """With one place left and nothing leaving, 64 producers submit at once: one is accepted, 63 are told why not."""
     service = await world.start(max_queue_size=LIMIT, max_concurrent_uploads=2)

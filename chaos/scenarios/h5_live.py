@@ -25,7 +25,11 @@ async def _offered(service: LiveService, body: bytes) -> None:
         await client.close()
 
 
-@scenario(proves=["H5.5"], faults=["queue.large_reports", "disk.nearly_full", "server.down"])
+@scenario(
+    proves=["H5.5"],
+    faults=["queue.large_reports", "disk.nearly_full", "server.down"],
+    judged_by=["limits_in_bytes_hold"],
+)
 async def large_reports_and_a_nearly_full_disk(world: LiveWorld) -> None:
     """Reports of 100 kB against a limit of 450 kB, then too little free disk: refused, and fine afterwards."""
     service = await world.start(max_queue_bytes=LIMIT_BYTES)
@@ -46,7 +50,12 @@ async def large_reports_and_a_nearly_full_disk(world: LiveWorld) -> None:
     await world.converge(CONVERGENCE_S)
 
 
-@scenario(proves=["H5.4"], faults=["process.kill", "files.removed_by_hand", "server.down"], worlds=EVERYWHERE)
+@scenario(
+    proves=["H5.4"],
+    faults=["process.kill", "files.removed_by_hand", "server.down"],
+    worlds=EVERYWHERE,
+    judged_by=["the_count_is_the_folders"],
+)
 async def counts_across_kills_and_hands(world: LiveWorld) -> None:
     """Killed with reports waiting, one removed by hand and brought back: the count is the folder's, down to none."""
     service = await world.start(retry_interval_seconds=1, retry_cap_seconds=2.0)
@@ -76,7 +85,7 @@ async def _count(world: LiveWorld, service: LiveService, expected: int) -> None:
     world.history.observe("count", said=status["pending_count"], found=found, expected=expected)
 
 
-@scenario(proves=["H5.6"], faults=["queue.ten_thousand"], limit_s=150)
+@scenario(proves=["H5.6"], faults=["queue.ten_thousand"], limit_s=150, judged_by=["a_long_queue_costs_no_more"])
 async def ten_thousand_are_waiting(world: LiveWorld) -> None:
     """Accepting beside ten thousand waiting reports costs what it costs beside ten, and the figures are told."""
     service = await world.start(max_queue_size=MANY + 200, max_concurrent_uploads=1)

@@ -21,7 +21,7 @@ async def _offered(world: SimWorld, body: bytes) -> None:
         await client.close()
 
 
-@scenario(proves=["H5.4"], faults=["queue.over_the_limit"], worlds=SIMULATED)
+@scenario(proves=["H5.4"], faults=["queue.over_the_limit"], worlds=SIMULATED, judged_by=["refusals_take_no_room"])
 async def refusals_use_up_no_room(world: SimWorld) -> None:
     """The queue is filled, more is refused, it is emptied, each time under another limit: so many are taken."""
     service = await world.start()
@@ -43,7 +43,13 @@ async def refusals_use_up_no_room(world: SimWorld) -> None:
     await world.converge(PATIENCE_S)
 
 
-@scenario(proves=["H5.5"], faults=["disk.nearly_full"], marks=["too large", "small enough"], worlds=SIMULATED)
+@scenario(
+    proves=["H5.5"],
+    faults=["disk.nearly_full"],
+    marks=["too large", "small enough"],
+    worlds=SIMULATED,
+    judged_by=["limits_hold_to_the_byte"],
+)
 async def a_nearly_full_disk(world: SimWorld) -> None:
     """Reports that leave the least of free disk space that is wanted, and such that do not, by more than two blocks."""
     least = world.draw.count(1_000, 5_000_000)

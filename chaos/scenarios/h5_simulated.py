@@ -50,6 +50,7 @@ async def _drained(world: SimWorld) -> None:
     faults=["queue.stampede", "process.kill"],
     marks=["more there than the limit at the start"],
     worlds=SIMULATED,
+    judged_by=["never_more_than_the_limit", "refusals_name_the_limit"],
 )
 async def producers_race_while_reports_leave(world: SimWorld) -> None:
     """Producers race while reports leave one by one, in a folder that may hold more than the limit at the start."""
@@ -85,7 +86,12 @@ async def producers_race_while_reports_leave(world: SimWorld) -> None:
     await world.converge(PATIENCE_S)
 
 
-@scenario(proves=["H5.3", "H5.6"], faults=["server.down"], worlds=SIMULATED)
+@scenario(
+    proves=["H5.3", "H5.6"],
+    faults=["server.down"],
+    worlds=SIMULATED,
+    judged_by=["the_oldest_goes_to_failed", "the_figures_are_true"],
+)
 async def the_oldest_makes_room(world: SimWorld) -> None:
     """With `oldest_first` each report over the limit sends the oldest to failed/, with the reason; none is deleted."""
     limit, over = world.draw.count(2, 8), world.draw.count(1, 5)
@@ -117,6 +123,7 @@ async def the_oldest_makes_room(world: SimWorld) -> None:
     faults=["failpoint.sleep"],
     marks=["cut off while it made room"],
     worlds=SIMULATED,
+    judged_by=["what_was_given_up_is_named", "the_figures_are_true"],
 )
 async def a_submit_is_cut_off_while_it_makes_room(world: SimWorld) -> None:
     """The disk is slow to move the oldest away, until the submit is cut off: what was given up is counted and named."""
@@ -144,7 +151,12 @@ async def a_submit_is_cut_off_while_it_makes_room(world: SimWorld) -> None:
     await _drained(world)
 
 
-@scenario(proves=["H5.3", "H5.6"], faults=["server.down"], worlds=SIMULATED)
+@scenario(
+    proves=["H5.3", "H5.6"],
+    faults=["server.down"],
+    worlds=SIMULATED,
+    judged_by=["intake_is_paused_while_full", "the_figures_are_true"],
+)
 async def intake_pauses_and_goes_on(world: SimWorld) -> None:
     """With `pause` a full queue refuses, and says that intake is paused; drained it goes on; filled again it pauses."""
     limit = world.draw.count(1, 6)
@@ -175,6 +187,7 @@ def _pauses(status: Mapping[str, Any]) -> bool:
     faults=["failpoint.kill", "files.removed_by_hand", "files.added_by_hand"],
     marks=list(KILL_PLACES),
     worlds=SIMULATED,
+    judged_by=["the_count_is_the_folders"],
 )
 async def counts_across_kills_at_every_place(world: SimWorld) -> None:
     """The service dies where files are written and moved, and files come and go by hand: the count is the folder's."""
@@ -240,7 +253,11 @@ async def _count(world: SimWorld) -> None:
 
 
 @scenario(
-    proves=["H5.5"], faults=["queue.large_reports"], marks=["a byte too many"], worlds=SIMULATED
+    proves=["H5.5"],
+    faults=["queue.large_reports"],
+    marks=["a byte too many"],
+    worlds=SIMULATED,
+    judged_by=["limits_hold_to_the_byte"],
 )
 async def a_limit_in_bytes(world: SimWorld) -> None:
     """Reports that fit to the byte and such that do not, against a limit in bytes."""

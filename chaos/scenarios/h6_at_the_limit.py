@@ -16,7 +16,7 @@ IN_DOUBT = 0.05
 LATE_S = 200.0
 
 
-@scenario(proves=["H6.7"], faults=["ipc.flood"], worlds=SIMULATED)
+@scenario(proves=["H6.7"], faults=["ipc.flood"], worlds=SIMULATED, judged_by=["a_flood_gets_its_rate"])
 async def a_flood_and_its_rate(world: SimWorld) -> None:
     """Sixty requests at once, a drawn time of rest, sixty more: each flood gets what the rate has left, no more."""
     service, loop = await world.start(), asyncio.get_running_loop()
@@ -38,7 +38,13 @@ async def a_flood_and_its_rate(world: SimWorld) -> None:
             most = min(TOKENS, max(0.0, most - served) + rest_s * PER_S)
 
 
-@scenario(proves=["H6.3"], faults=["disk.fault"], marks=["before its name", "in time"], worlds=SIMULATED)
+@scenario(
+    proves=["H6.3"],
+    faults=["disk.fault"],
+    marks=["before its name", "in time"],
+    worlds=SIMULATED,
+    judged_by=["a_write_that_is_cut_off_is_undone_or_said"],
+)
 async def the_time_is_up_while_the_disk_is_at_it(world: SimWorld) -> None:
     """A report is handed over to a disk that takes long to sync: what is answered as without effect has none later."""
     service = await world.start()

@@ -28,7 +28,7 @@ HELD_S, HELD_ASKS = 3.0, 3
 NEWCOMER_S, NEWCOMER_ASK_S = 30.0, 3.0
 
 
-@scenario(proves=["H6.4"], faults=["ipc.crowd"], limit_s=90)
+@scenario(proves=["H6.4"], faults=["ipc.crowd"], limit_s=90, judged_by=["a_crowd_is_gone_and_nobody_waits"])
 async def a_thousand_hung_clients(world: LiveWorld) -> None:
     """A thousand clients hang in five ways at once: a good one is answered as ever, and all the others are gone."""
     service = await world.start(
@@ -71,7 +71,9 @@ async def requests_that_are_sent_ahead(world: LiveWorld) -> None:
     world.history.observe("answers", asked=[*ids, "last"], answered=[*answered, after], data=data, commands=commands)
 
 
-@scenario(proves=["H6.6"], faults=["ipc.bad_stream", "process.limit_as"], limit_s=90)
+@scenario(
+    proves=["H6.6"], faults=["ipc.bad_stream", "process.limit_as"], limit_s=90, judged_by=["rubbish_hurts_nobody"]
+)
 async def rubbish_of_every_kind(world: LiveWorld) -> None:
     """Impossible lengths, no UTF-8, no JSON, deep nesting, wrong types, other protocols: an error or a closed line.
 
@@ -102,7 +104,12 @@ async def _met_with(world: LiveWorld, service: LiveService, name: str, data: byt
     world.history.observe("rubbish", kind=name, found=found)
 
 
-@scenario(proves=["H6.7"], faults=["ipc.wrong_token", "ipc.flood"], worlds=EVERYWHERE)
+@scenario(
+    proves=["H6.7"],
+    faults=["ipc.wrong_token", "ipc.flood"],
+    worlds=EVERYWHERE,
+    judged_by=["only_those_who_may_are_answered"],
+)
 async def clients_without_the_right_to_ask(world: LiveWorld) -> None:
     """Wrong, empty, cut and other users' tokens, and a flood: only hello and refusals; the socket is its owner's."""
     service = await world.start()
@@ -129,7 +136,12 @@ async def clients_without_the_right_to_ask(world: LiveWorld) -> None:
     world.history.observe("socket", socket=modes[0], folder=modes[1])
 
 
-@scenario(proves=["H6.8"], faults=["ipc.idle", "ipc.hung_at_stop"], worlds=EVERYWHERE)
+@scenario(
+    proves=["H6.8"],
+    faults=["ipc.idle", "ipc.hung_at_stop"],
+    worlds=EVERYWHERE,
+    judged_by=["idle_and_hung_clients_are_closed"],
+)
 async def idle_and_hung_clients_at_the_stop(world: LiveWorld) -> None:
     """An idle client is closed at the limit; a stop with idle, hung and busy ones closes them all within its bounds."""
     service = await world.start(ipc_idle_timeout=LIMIT_S, graceful_shutdown_seconds=2, force_shutdown_seconds=6)
@@ -157,7 +169,12 @@ async def _is_closed(client: object) -> bool:
     return True
 
 
-@scenario(proves=["H6.9"], faults=["ipc.second_server", "ipc.stale_socket", "ipc.foreign_answer"], worlds=EVERYWHERE)
+@scenario(
+    proves=["H6.9"],
+    faults=["ipc.second_server", "ipc.stale_socket", "ipc.foreign_answer"],
+    worlds=EVERYWHERE,
+    judged_by=["nothing_of_others_is_taken"],
+)
 async def sockets_and_answers_of_others(world: LiveWorld) -> None:
     """A second server leaves a live socket alone, a stale one is replaced, and a foreign answer is nobody's."""
     service = await world.start()

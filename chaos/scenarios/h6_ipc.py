@@ -9,7 +9,12 @@ LIMIT_S = 1
 PATIENCE_S = 15.0
 
 
-@scenario(proves=["H6.1", "H6.2"], faults=[f"ipc.{kind}" for kind in Hang], worlds=EVERYWHERE)
+@scenario(
+    proves=["H6.1", "H6.2"],
+    faults=[f"ipc.{kind}" for kind in Hang],
+    worlds=EVERYWHERE,
+    judged_by=["hung_clients_are_cut_off", "readers_that_never_read_are_cut_off"],
+)
 async def clients_that_hang(world: World) -> None:
     """Clients that hang at every place of the protocol are cut off at the limit, and a good one is always answered."""
     service = await world.start(ipc_connection_timeout=LIMIT_S, ipc_read_timeout=LIMIT_S, ipc_write_timeout=LIMIT_S)

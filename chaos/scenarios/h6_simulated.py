@@ -39,7 +39,17 @@ ODD_VALUES: tuple[object, ...] = (
 LIMITS = {Hang.SILENT: CONNECTION_S, Hang.NEVER_READING: WRITE_S}
 
 
-@scenario(proves=["H6.1", "H6.2"], faults=[f"ipc.{kind}" for kind in Hang], worlds=SIMULATED)
+@scenario(
+    proves=["H6.1", "H6.2"],
+    faults=[f"ipc.{kind}" for kind in Hang],
+    worlds=SIMULATED,
+    judged_by=[
+        "hung_clients_are_cut_off",
+        "halves_are_cut_off_on_time",
+        "readers_that_never_read_are_cut_off",
+        "blocked_writes_are_cut_off_on_time",
+    ],
+)
 async def hung_clients_and_the_limits_as_delivered(world: SimWorld) -> None:
     """With nothing configured, silence ends after 30 s, half a message after 30 s, a blocked answer after 10 s."""
     service = await world.start()
@@ -52,7 +62,13 @@ async def hung_clients_and_the_limits_as_delivered(world: SimWorld) -> None:
             _observe_cut(world, cut.hang, cut.closed_after_s, LIMITS.get(cut.hang, READ_S))
 
 
-@scenario(proves=["H6.1"], faults=["ipc.slow_request"], marks=["fast enough", "too slow"], worlds=SIMULATED)
+@scenario(
+    proves=["H6.1"],
+    faults=["ipc.slow_request"],
+    marks=["fast enough", "too slow"],
+    worlds=SIMULATED,
+    judged_by=["halves_are_cut_off_on_time"],
+)
 async def requests_in_single_bytes(world: SimWorld) -> None:
     """A request comes in pieces, over a time just within or just beyond its 30 s: answered, or cut off at the limit."""
     service = await world.start()
@@ -76,6 +92,7 @@ async def requests_in_single_bytes(world: SimWorld) -> None:
     faults=["failpoint.sleep", "failpoint.hang"],
     marks=["59.9 s", "60.1 s", "for ever"],
     worlds=SIMULATED,
+    judged_by=["slow_commands_end_at_the_limit"],
 )
 async def commands_that_take_too_long(world: SimWorld) -> None:
     """Commands of 59.9 s, of 60.1 s and without an end, in any order, over one connection that goes on working."""
@@ -100,7 +117,13 @@ async def commands_that_take_too_long(world: SimWorld) -> None:
     await world.observe()
 
 
-@scenario(proves=["H6.4"], faults=["ipc.crowd"], limit_s=90, worlds=SIMULATED)
+@scenario(
+    proves=["H6.4"],
+    faults=["ipc.crowd"],
+    limit_s=90,
+    worlds=SIMULATED,
+    judged_by=["a_crowd_is_gone_and_nobody_waits", "a_crowd_costs_a_good_client_nothing"],
+)
 async def a_thousand_hung_clients_as_delivered(world: SimWorld) -> None:
     """A thousand clients hang in five ways against the 128 places that there are: a good one waits for nobody."""
     service = await world.start(ipc_max_connections=PLACES)
@@ -148,7 +171,7 @@ async def requests_ahead_in_pieces(world: SimWorld) -> None:
     world.history.observe("answers", asked=[*ids, "last"], answered=answered, data=data, commands=commands)
 
 
-@scenario(proves=["H6.6"], faults=["ipc.bad_stream"], worlds=SIMULATED)
+@scenario(proves=["H6.6"], faults=["ipc.bad_stream"], worlds=SIMULATED, judged_by=["streams_make_no_error"])
 async def fuzzed_streams(world: SimWorld) -> None:
     """Streams drawn from the seed: known rubbish, good requests with bytes exchanged, cut or doubled, in any pieces."""
     service = await world.start()
@@ -165,7 +188,11 @@ async def fuzzed_streams(world: SimWorld) -> None:
 
 
 @scenario(
-    proves=["H6.8"], faults=["ipc.idle", "ipc.hung_at_stop"], marks=["a command hangs at the stop"], worlds=SIMULATED
+    proves=["H6.8"],
+    faults=["ipc.idle", "ipc.hung_at_stop"],
+    marks=["a command hangs at the stop"],
+    worlds=SIMULATED,
+    judged_by=["idle_and_hung_clients_are_closed", "idle_clients_are_closed_on_time"],
 )
 async def idle_clients_as_delivered(world: SimWorld) -> None:
     """An idle client is closed after five minutes, one that asks is not; the stop ends idle, hung and busy ones."""
@@ -201,7 +228,13 @@ async def idle_clients_as_delivered(world: SimWorld) -> None:
     world.history.observe("open_after_stop", clients=left)
 
 
-@scenario(proves=["H6.9"], faults=["failpoint.sleep"], marks=["answered late"], worlds=SIMULATED)
+@scenario(
+    proves=["H6.9"],
+    faults=["failpoint.sleep"],
+    marks=["answered late"],
+    worlds=SIMULATED,
+    judged_by=["late_answers_are_nobodys"],
+)
 async def answers_that_come_late(world: SimWorld) -> None:
     """A client gives up on slow answers and asks for something else, while the old answer is still under way."""
     slow_s = world.draw.seconds(1, 50)
