@@ -14,12 +14,13 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from chaos.coverage import met
-from chaos.errors import NotAvailableError
+from chaos.errors import ChaosError, NotAvailableError
 from chaos.history import History
 from chaos.judging import NO_FAILURE, Failure, judge, not_available, said, told
 from chaos.outcome import RunResult
 from chaos.plan import Run
 from chaos.protocols import Checker, Explaining, OpenWorld, WorldKind, fault_names
+from chaos.verdict import Finding, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -85,13 +86,24 @@ class Runner:
         async def play(run: Run) -> None:
             async with places:
                 self._listener.started(run)
-                result = await self._players[run.world](run)
+                result = await self._played(run)
                 self.results.append(result)
                 self._listener.ended(run, result)
 
         async with asyncio.TaskGroup() as group:
             for run in runs:
                 group.create_task(play(run), name=f"run {run.scenario.name}")
+
+    async def _played(self, run: Run) -> RunResult:
+        """Play the run; what its player cannot do (its process was killed from outside) leaves one run unknown."""
+        try:
+            return await self._players[run.world](run)
+        except ChaosError as failure:
+            log.error("%s: its player failed: %s", run.scenario.name, failure)  # noqa: TRY400 - one line says it all
+            words = "a player that comes to an end"
+            unknown = tuple(Finding(i, Verdict.UNKNOWN, words, str(failure)) for i in run.scenario.proves)
+            name, seed, history = run.scenario.name, run.seed.number, History(time.monotonic_ns)
+            return RunResult(name, run.world, seed, unknown, {}, 0.0, history, str(failure))
 
     async def _play(self, run: Run) -> RunResult:
         began = time.monotonic()

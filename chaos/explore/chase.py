@@ -11,14 +11,13 @@ import asyncio
 import functools
 import time
 from collections.abc import Sequence
-from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, field
 
 from chaos.checkers import all_checkers
 from chaos.errors import ChaosError
 from chaos.explore.crash_player import explore_story, models_of
 from chaos.explore.order import Order, Tally
-from chaos.explore.pool import Pool
+from chaos.explore.pool import Pool, WorkerDiedError
 from chaos.explore.worker import play_order
 from chaos.live.world import open_live_world
 from chaos.mutants import Mutant
@@ -112,7 +111,7 @@ class Hunter:
             if not limit.expired():
                 raise
             chase.trouble = OUT_OF_TIME
-        except BrokenExecutor:
+        except WorkerDiedError:
             chase.trouble = WORKER_DIED
         except ChaosError as error:
             chase.trouble = str(error)

@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from chaos.errors import NotAvailableError, OverdueError
+from chaos.errors import DeadlineError, NotAvailableError, OverdueError
 from chaos.history import History
 from chaos.outcome import RunResult
 from chaos.plan import Run
@@ -217,3 +217,19 @@ async def test_only_players_that_give_way_are_played_beside_a_live_run(gives_way
     runner = Runner(worlds, {"C1.6": (held,)}, jobs=1, players=players, players_give_way=gives_way)  # type: ignore[arg-type]
     await runner.execute([Run(story, WorldKind.LIVE, Seed(1)), Run(story, WorldKind.SIMULATION, Seed(1))])
     assert order.index("live begins") == (1 if gives_way else 2)
+
+
+async def test_a_player_that_fails_leaves_its_run_unknown_and_the_others_are_played() -> None:
+    async def player(run: Run) -> RunResult:
+        if run.seed.number == 1:
+            raise DeadlineError("an answer", 1, "nothing")
+        return RunResult(
+            run.scenario.name, run.world, run.seed.number, (held(History(lambda: 0)),), {}, 0.0, History(lambda: 0)
+        )
+
+    story = Scenario("X/story", ("C1.6",), (WorldKind.SIMULATION,), (), "A story.", 5, quiet)
+    runner = Runner({}, {}, jobs=2, players={WorldKind.SIMULATION: player})
+    results = await runner.execute([Run(story, WorldKind.SIMULATION, Seed(number)) for number in (1, 2)])
+    by_seed = {result.seed: result for result in results}
+    assert (by_seed[1].verdict, by_seed[2].verdict) == (Verdict.UNKNOWN, Verdict.HELD)
+    assert by_seed[1].error == by_seed[1].findings[0].found == "expected an answer within 1 s, saw nothing"
