@@ -171,22 +171,20 @@ class Disk:
         return True
 
     def make_folder(self, path: Path) -> None:
-        """Make ``path`` and its parents, for their owner only, and make those names durable.
+        """Make ``path`` and its parents, for their owner only, and make those names durable, one after the other.
 
-        Where that fails they are not there: the next call would take a folder that it finds for a durable one.
+        One whose name cannot be made durable is not there: the next call would take a folder that it finds for a
+        durable one.
         """
-        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-        with _telling("make folder", path):
-            for folder in reversed(missing):
+        for folder in reversed([folder for folder in (path, *path.parents) if not folder.exists()]):
+            with _telling("make folder", folder):
                 folder.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
-        try:
-            for folder in reversed(missing):
+            try:
                 self.sync_folder(folder.parent)
-        except DiskError:
-            for folder in missing:
+            except DiskError:
                 with contextlib.suppress(OSError):  # Somebody has put something into it: it stays.
                     folder.rmdir()
-            raise
+                raise
 
     def read(self, path: Path | str, *, bytes_max: int | None = None) -> bytes:
         """Return the contents of the regular file ``path``, never following a link, never blocking.

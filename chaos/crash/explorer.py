@@ -25,7 +25,7 @@ from chaos.verdict import Verdict
 
 BROKEN_KEPT_MAX = 20
 REMEMBERED_STATES_MAX = 50_000
-DISTURBANCES = ("EIO", "cancel")
+CANCELLATIONS = ("cancel", "stop")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +156,10 @@ class Explorer:
     def _beginnings(self, machine: Machine) -> Iterator[Node]:
         first = Node(self._story.start, frozenset())
         yield first
-        kinds = (*(DISTURBANCES if self._bounds.is_disturbed else ()), *(("kill",) if self._story.beside else ()))
-        changes = machine.run(first.contents, first.seen).changes if kinds else 0
+        ran = machine.run(first.contents, first.seen)
+        changes, kinds = ran.changes, ["kill"] if self._story.beside else []
+        if self._bounds.is_disturbed:
+            kinds = ["EIO", *(how for how in CANCELLATIONS if how in ran.end.outside.tasks), *kinds]
         for what in kinds:
             for number in range(1, changes + 1):
                 yield Node(first.contents, first.seen, disturbance=Disturbance(number, what))

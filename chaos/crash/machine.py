@@ -42,7 +42,10 @@ REMEMBERED_MAX = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Disturbance:
-    """What meets the ``number``-th call of the disk that changes something: ``EIO``, ``cancel`` or ``kill``."""
+    """What meets the ``number``-th call of the disk that changes something: ``EIO``, ``kill``, ``cancel`` or ``stop``.
+
+    The last two are described at ``Outside.may_be_cancelled``.
+    """
 
     number: int
     what: str
@@ -210,8 +213,8 @@ class _Disturber:
         self._changes[0] += 1
         if self._plan.what == "kill" and self._changes[0] == self._plan.number and self.process is not None:
             self.process.kill()
-        if self._plan.what == "cancel" and self._changes[0] == self._plan.number and self.process is not None:
-            for task in self._outside.tasks:
+        if self._changes[0] == self._plan.number and self.process is not None:
+            for task in self._outside.tasks.get(self._plan.what, ()):
                 self.process.loop.call_soon_threadsafe(task.cancel)
 
     def __repr__(self) -> str:

@@ -40,7 +40,7 @@ class Outside:
         self._said: list[Fact] = []
         self._told: dict[tuple[str, str | None], object] = {}
         self._told_all = False
-        self.tasks: list[Task[Any]] = []
+        self.tasks: dict[str, list[Task[Any]]] = {}
         self.met_trouble = False
         self.complaints: dict[str, str] = {}
         self.lives: Callable[[int], bool] = _everybody
@@ -77,23 +77,27 @@ class Outside:
         return all(_known(before, what, of) == answer for (what, of), answer in self._told.items())
 
     def end(self) -> None:
-        """Let go of the world that the run was in."""
+        """Let go of the world that the run was in; of the tasks, which kinds there were is still known."""
         self._disk, self.lives = None, _everybody
-        self.tasks.clear()
+        self.tasks = {by: [] for by in self.tasks}
 
     def after(self, before: frozenset[Fact]) -> Outside:
         """Return how the same run is seen, when it is over, by an outside that had seen ``before`` the crash."""
         other = Outside(before)
         other._said, other.met_trouble, other.complaints = self._said, self.met_trouble, self.complaints
+        other.tasks = self.tasks
         return other
 
     def was_refused(self) -> None:
         """Note that the program was told of an error."""
         self.met_trouble = True
 
-    def may_be_cancelled(self, task: Task[Any]) -> None:
-        """Let a disturbed run cancel this task at any operation."""
-        self.tasks.append(task)
+    def may_be_cancelled(self, task: Task[Any], by: str = "cancel") -> None:
+        """Let a disturbed run cancel this task at any operation.
+
+        ``by``: ``cancel`` for somebody who gives up while all else goes on, ``stop`` for the end of all work at once.
+        """
+        self.tasks.setdefault(by, []).append(task)
 
     def __repr__(self) -> str:
         return f"Outside({len(self._before)} seen before, {len(self._said)} since)"
@@ -132,8 +136,9 @@ class CrashStory:
 
     ``abstract`` makes the same of contents whose difference means nothing (who held a lock, say): without it an
     exploration may not come to an end. ``start`` is what the folder holds at first. ``models`` are those under which
-    the enumeration is complete in reasonable time. ``is_disturbed``: also with an error, or a cancellation, at each
-    change of the disk. ``beside``: a second process that lives beside the first, which is also killed at each change.
+    the enumeration is complete in reasonable time. ``is_disturbed``: also with an error, or a cancellation of what may
+    be cancelled, at each change of the disk. ``beside``: a second process that lives beside the first, which is also
+    killed at each change.
     """
 
     name: str

@@ -37,6 +37,7 @@ from pywats_reliability.store.names import Record
 
 CONFIG = Path(FOLDER) / "config.json"
 ATTEMPTS = 2
+LOOKS = 2  # As the service takes every half minute: what an error left in one look is found by the next.
 OLD, NEW = ClientConfig(station_name="OLD"), ClientConfig(station_name="NEW")
 Work = Callable[[ReportStore, Outside, Reports], Awaitable[Mapping[str, Any] | None]]
 """What it returns is told to the judge. It asks the outside only for what it acts upon: see ``Outside``."""
@@ -58,12 +59,13 @@ class StoreStory:
             store = ReportStore(DATA, disk=Disk(syncfs=syncfs), clock=SystemClock(), limits=self.limits)
             found: dict[str, Any] = {}
             try:
-                await store.open()
-                found["recovered"] = await _recovered(store)
-                found |= await self.work(store, outside, self.reports) or {}
-                if outside.met_trouble:
-                    await store.scan()  # What the service does every half minute, and what mends its counts.
-                found["pending"] = store.counts.pending
+                async with asyncio.TaskGroup() as tasks:
+                    living = tasks.create_task(self._live(store, outside, found))
+                    outside.may_be_cancelled(living, by="stop")
+                if "recovered" in found:
+                    if outside.met_trouble:
+                        await store.scan()  # What the service does every half minute, and what mends its counts.
+                    found["pending"] = store.counts.pending
             except DiskError:
                 outside.was_refused()
             finally:
@@ -75,20 +77,24 @@ class StoreStory:
 
         return main
 
+    async def _live(self, store: ReportStore, outside: Outside, found: dict[str, Any]) -> None:
+        """Open the store and do the work, until the end, an error or a stop; add to ``found`` what there was."""
+        try:
+            await store.open()
+            found["recovered"] = await _recovered(store)
+            found |= await self.work(store, outside, self.reports) or {}
+        except (DiskError, asyncio.CancelledError):
+            outside.was_refused()
+
     def wrong(self, end: End) -> Wrong:
         """Return what is broken in the end: first what must hold of every store, then what this story adds."""
         result, contents = end.result or {}, end.contents
-        found: dict[str, str] = {}
+        found = self._no_record(end)
         kept = [name for folder in KEEPING for name in names_in(contents, folder, self.reports)]
         for name in end.outside.all_seen("accepted"):
             if name not in kept and not end.outside.has_seen("delivered", name):
                 words = f"report {name} was accepted and is in no folder, whole"
                 found |= {"H1.1": words, "C1.6": words}
-        for path, body in records_in(contents, "pending").items():
-            if self.reports.named(body) not in self.reports.by_name:
-                found["C1.6"] = f"pending/{path} looks like a record and holds {len(body)} bytes that are none"
-        if torn := [path for path in contents if path.startswith("data/quarantine/") and "Z_" in path]:
-            found["C1.6"] = f"a record of ours was quarantined, as it was not whole: {torn[0]}"
         if "recovered" in result:
             for name in (of for what, of in sorted(end.outside.before) if what == "sending"):
                 if self.reports.by_name[name].id not in result["recovered"]:
@@ -97,6 +103,17 @@ class StoreStory:
         if "pending" in result and result["pending"] != listed:
             found["H5.4"] = f"the count of what is pending says {result['pending']}, the folder has {listed}"
         return {**found, **self.judge(end, self.reports)}
+
+    def _no_record(self, end: End) -> dict[str, str]:
+        """Return what is wrong with files that are, or were, called a record and are none."""
+        if torn := [path for path in end.contents if path.startswith("data/quarantine/") and "Z_" in path]:
+            return {"C1.6": f"a record of ours was quarantined, as it was not whole: {torn[0]}"}
+        for path, body in records_in(end.contents, "pending").items():
+            if end.outside.met_trouble and FOREIGN.get(f"data/pending/{path}") == body:
+                continue  # The start was refused: what was no report before lies where it lay.
+            if self.reports.named(body) not in self.reports.by_name:
+                return {"C1.6": f"pending/{path} looks like a record and holds {len(body)} bytes that are none"}
+        return {}
 
 
 async def _recovered(store: ReportStore) -> set[str]:
@@ -250,6 +267,8 @@ async def look_round(store: ReportStore, outside: Outside, _reports: Reports) ->
             await store.read(record)
         except ReliabilityError:
             continue
+    for _ in range(LOOKS):
+        await store.scan()
     outside.say("looked")
 
 
@@ -300,7 +319,7 @@ def _story(
     start: Contents = FOLDERS,
     models: tuple[str, ...] = tuple(MODELS),
 ) -> CrashStory:
-    return CrashStory(name, proves, how.program, how.wrong, abstracted, start, models, name in DISTURBED)
+    return CrashStory(name, proves, how.program, how.wrong, abstracted, start, models, is_disturbed=True)
 
 
 def _reports(count: int) -> Reports:
@@ -309,7 +328,6 @@ def _reports(count: int) -> Reports:
 
 TWINS = Reports({"one": report_of(1, serial="A"), "other": report_of(1, serial="B")})
 ACCEPTING = ("H1.1", "C1.6", "H5.4")
-DISTURBED = ("accept_one", "send_one", "retry_and_fail", "evict")
 JOURNALED = tuple(name for name, model in MODELS.items() if model.is_journaled)
 SENDING = ("C1.6", "H1.2", "H1.5", "H1.1", "H5.4")
 STORIES = {

@@ -86,7 +86,7 @@ async def _until_put_away(store: ReportStore, disk: Disk, outside: Outside) -> N
     try:
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(pool.run(lambda: None), name="converter_pool")
-            outside.may_be_cancelled(running)
+            outside.may_be_cancelled(running, by="stop")
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(END_LIMIT_S):
                     while not (DATA / "drop/done/a.csv").exists() and not running.done():  # noqa: ASYNC110 - see below
@@ -155,18 +155,23 @@ def take_over(outside: Outside) -> Callable[[], Any]:
     async def main() -> None:
         errand = Import(UP, Disk(syncfs=syncfs), move=True, retry_failed=False)
         told = io.StringIO()
-        try:
-            with contextlib.redirect_stderr(told):
-                await take_all(errand, DATA, ClientConfig(), survey(errand.disk, UP))
-        except ReliabilityError:
-            outside.was_refused()
-            return
+        with contextlib.redirect_stderr(told):
+            async with asyncio.TaskGroup() as tasks:
+                outside.may_be_cancelled(tasks.create_task(_taken(errand, outside)), by="stop")
         if errand.code:
             outside.was_refused()
-            return
-        outside.say("imported")
+        if not outside.met_trouble:
+            outside.say("imported")
 
     return main
+
+
+async def _taken(errand: Import, outside: Outside) -> None:
+    """Let the errand take everything, until the end, an error or a stop."""
+    try:
+        await take_all(errand, DATA, ClientConfig(), survey(errand.disk, UP))
+    except (ReliabilityError, asyncio.CancelledError):
+        outside.was_refused()
 
 
 def taken_over(start: Contents) -> Callable[[End], Wrong]:
@@ -196,6 +201,7 @@ STORIES = (
         {**FOLDERS, **SERVICE}, is_disturbed=True,
     ),
     CrashStory(
-        "import_gui_queue", ("H1.1", "H1.5", "H1.15"), take_over, taken_over(GUI), abstracted, {**FOLDERS, **GUI}
+        "import_gui_queue", ("H1.1", "H1.5", "H1.15"), take_over, taken_over(GUI), abstracted, {**FOLDERS, **GUI},
+        is_disturbed=True,
     ),
 )  # fmt: skip

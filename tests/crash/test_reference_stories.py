@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from chaos.crash.explorer import Bounds, Explorer
 from chaos.crash.found import counterexample
+from chaos.crash.machine import Disturbance, Machine
+from chaos.crash.story import Outside
 from chaos.explore.crash_player import explore_story, result_of
 from chaos.mutants import all_mutants, disk_order, files_to_reports, find_mutant, folder_lock, planted
 from chaos.mutants.mutant import Mutant
@@ -20,6 +23,8 @@ from chaos.storage import EXT4_ORDERED, POSIX, XFS
 from chaos.subjects import find_crash_story
 from chaos.subjects.reference_crash import STORIES
 from chaos.verdict import Verdict
+from pywats_reliability.disk import Disk
+from pywats_reliability.errors import DiskError
 
 QUICK = [name for name in STORIES if name not in ("accept_four_with_syncfs", "retry_and_fail", "evict")]
 MODULES = (disk_order, files_to_reports, folder_lock)
@@ -59,6 +64,47 @@ def test_the_honest_service_holds_when_a_call_fails_or_is_cancelled() -> None:
     told = find_crash_story("reference", "accept_one")
     explored = Explorer(told, EXT4_ORDERED, Bounds(is_disturbed=True)).explore()
     assert explored.verdict("H1.1") is Verdict.HELD
+
+
+@pytest.mark.parametrize("story", ["first_start", "send_one", "quarantine", "import_service_queue", "import_gui_queue"])
+def test_the_honest_service_holds_when_a_call_fails_or_all_work_is_stopped(story: str) -> None:
+    told = find_crash_story("reference", story)
+    assert told.is_disturbed
+    explored = Explorer(told, XFS, Bounds(is_disturbed=True)).explore()
+    assert {explored.verdict(property_id) for property_id in told.proves} == {Verdict.HELD}
+
+
+@pytest.mark.parametrize("story", [name for name, story in STORIES.items() if story.is_disturbed])
+def test_a_stop_at_some_change_of_a_disturbed_story_changes_what_is_done(story: str) -> None:
+    told = find_crash_story("reference", story)
+    if not asyncio.iscoroutinefunction(told.program(Outside(frozenset()))):
+        return  # Settings are saved without a loop: there is nothing to cancel.
+    with Machine(told) as machine:
+        whole = machine.run(told.start, frozenset())
+        stopped = [
+            machine.run(told.start, frozenset(), Disturbance(number, "stop")) for number in range(1, whole.changes + 1)
+        ]
+    assert any(len(ran.log) < len(whole.log) for ran in stopped)
+
+
+def test_a_folder_left_without_a_sync_by_an_error_is_found_with_the_file_moved_into_it_later() -> None:
+    """The second import finds ``imported/``, which the first one made before its next call failed."""
+
+    def make_folder(disk: Disk, path: Path) -> None:
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+        try:
+            for folder in reversed(missing):
+                folder.mkdir(mode=0o700)
+        except OSError as error:
+            raise DiskError("make folder", path, error) from error
+        for folder in reversed(missing):
+            disk.sync_folder(folder.parent)
+
+    told = find_crash_story("reference", "import_gui_queue")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Disk, "make_folder", make_folder)
+        assert Explorer(told, POSIX).explore().verdict("H1.15") is Verdict.HELD
+        assert Explorer(told, POSIX, Bounds(is_disturbed=True)).explore().verdict("H1.15") is Verdict.BROKEN
 
 
 @pytest.mark.parametrize("story", ["send_two", "retry_and_fail", "evict"])

@@ -7,6 +7,7 @@ import os
 import platform
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -177,3 +178,19 @@ def test_a_folder_whose_name_could_not_be_made_durable_is_not_there(disk: Disk, 
     with recorded("fsync") as calls:
         disk.make_folder(tmp_path / "a" / "b")
     assert calls.order() == ["fsync", "fsync"]
+
+
+def test_a_folder_is_durable_although_the_one_in_it_cannot_be_made(disk: Disk, tmp_path: Path) -> None:
+    """Else the next call would find the upper one, and a power loss take it away with all that it holds."""
+    make = Path.mkdir
+
+    def mkdir(path: Path, *args: Any, **named: Any) -> None:
+        if path.name == "b":
+            raise OSError(errno.EIO, "broken")
+        make(path, *args, **named)
+
+    with recorded("fsync") as calls, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "mkdir", mkdir)
+        with pytest.raises(DiskError):
+            disk.make_folder(tmp_path / "new" / "b")
+    assert ((tmp_path / "new").is_dir(), calls.order()) == (True, ["fsync"])
