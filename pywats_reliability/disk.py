@@ -66,6 +66,7 @@ class Disk:
     def __init__(self, *, syncfs: Callable[[int], int] | None = None) -> None:
         """Take ``syncfs`` (a descriptor to 0, or an ``OSError``) instead of the operating system's; see `no_syncfs`."""
         self._syncfs = syncfs or find_syncfs()
+        self._durable: set[Path] = set()
 
     @property
     def can_sync_filesystem(self) -> bool:
@@ -170,20 +171,37 @@ class Disk:
             return False
         return True
 
-    def make_folder(self, path: Path) -> None:
-        """Make ``path`` and its parents, for their owner only, and make those names durable, one after the other.
+    def make_folder(self, *paths: Path) -> None:
+        """Make the folders ``paths`` and their parents, for their owner only, one after the other, each durably.
 
-        One whose name cannot be made durable is not there: the next call would take a folder that it finds for a
-        durable one.
+        One that is there already may have been made by a process that was killed before its name was durable: that is
+        made up for when it is first asked for. One whose name cannot be made durable is not there afterwards.
         """
-        for folder in reversed([folder for folder in (path, *path.parents) if not folder.exists()]):
-            with _telling("make folder", folder):
-                folder.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
-            try:
-                self.sync_folder(folder.parent)
-            except DiskError:
-                with contextlib.suppress(OSError):  # Somebody has put something into it: it stays.
-                    folder.rmdir()
+        unsure = [path for path in paths if path not in self._durable and path.exists()]
+        for folder in dict.fromkeys(path.parent for path in unsure):
+            self._sync_if_let(folder)
+        self._durable.update(unsure)
+        for path in paths:
+            for folder in reversed([folder for folder in (path, *path.parents) if not folder.exists()]):
+                self._make_one(folder)
+
+    def _make_one(self, folder: Path) -> None:
+        with _telling("make folder", folder):
+            folder.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+        try:
+            self.sync_folder(folder.parent)
+        except DiskError:
+            with contextlib.suppress(OSError):  # Somebody has put something into it: it stays.
+                folder.rmdir()
+            raise
+        self._durable.add(folder)
+
+    def _sync_if_let(self, folder: Path) -> None:
+        """Sync the names in ``folder``, which may be another user's: then we have made nothing in it."""
+        try:
+            self.sync_folder(folder)
+        except DiskError as error:
+            if error.error_number not in _DENIED:
                 raise
 
     def read(self, path: Path | str, *, bytes_max: int | None = None) -> bytes:

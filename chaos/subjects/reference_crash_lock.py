@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 from chaos.crash.story import CrashStory, End, Outside, Wrong
 from chaos.sim.disk import syncfs
-from chaos.subjects.reference_crash_reports import DATA, FOLDERS, KEEPING, Reports, abstracted, names_in, report_of
+from chaos.subjects.reference_crash_reports import DATA, KEEPING, Reports, abstracted, names_in, report_of
 from pywats_reliability.disk import Disk
 from pywats_reliability.errors import ReliabilityError, StoreLockedError
 from pywats_reliability.ports import SystemClock
@@ -87,7 +87,7 @@ def nothing_lost(end: End) -> Wrong:
 def _story() -> CrashStory:
     holders = Holders()
     first, second = service("first", holders), service("second", holders)
-    return CrashStory("take_over", ("H1.9", "C1.6"), first, nothing_lost, abstracted, FOLDERS, beside=second)
+    return CrashStory("take_over", ("H1.9", "C1.6"), first, nothing_lost, abstracted, beside=second)
 
 
 STORY = _story()

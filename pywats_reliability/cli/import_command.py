@@ -169,7 +169,7 @@ class Import:
         for name in (file.name, file.info):
             if name is not None:
                 source, target = self.folder / name, _free(self.disk, self.folder / IMPORTED / name)
-                self.disk.make_folder(target.parent)
+                self.disk.make_folder(self.folder / IMPORTED, target.parent)
                 self.disk.move(source, target)
                 self.disk.sync_folder(target.parent)
                 self.disk.sync_folder(source.parent)

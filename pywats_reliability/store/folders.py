@@ -29,8 +29,7 @@ class Folders:
 
     def make(self, disk: Disk) -> None:
         """Make them all, durably, for their owner only."""
-        for folder in (self.root, self.pending, self.sent, self.failed, self.quarantine):
-            disk.make_folder(folder)
+        disk.make_folder(self.root, self.pending, self.sent, self.failed, self.quarantine)
 
     def __repr__(self) -> str:
         return f"Folders({self.root})"

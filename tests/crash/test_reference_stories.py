@@ -90,7 +90,8 @@ def test_a_stop_at_some_change_of_a_disturbed_story_changes_what_is_done(story: 
 def test_a_folder_left_without_a_sync_by_an_error_is_found_with_the_file_moved_into_it_later() -> None:
     """The second import finds ``imported/``, which the first one made before its next call failed."""
 
-    def make_folder(disk: Disk, path: Path) -> None:
+    def make_folder(disk: Disk, *paths: Path) -> None:
+        path = paths[-1]
         missing = [folder for folder in (path, *path.parents) if not folder.exists()]
         try:
             for folder in reversed(missing):
@@ -115,7 +116,7 @@ def test_runs_that_are_known_already_change_nothing_of_what_is_explored(story: s
     shared, apart = (Explorer(one, EXT4_ORDERED, Bounds()).explore() for one in (told, curious))
     assert (shared.states, shared.recoveries, shared.depth) == (apart.states, apart.recoveries, apart.depth)
     assert (shared.operations, shared.broken_count) == (apart.operations, 0)
-    assert shared.runs < shared.recoveries == apart.runs
+    assert shared.runs < apart.runs <= apart.recoveries
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)

@@ -194,3 +194,15 @@ def test_a_folder_is_durable_although_the_one_in_it_cannot_be_made(disk: Disk, t
         with pytest.raises(DiskError):
             disk.make_folder(tmp_path / "new" / "b")
     assert ((tmp_path / "new").is_dir(), calls.order()) == (True, ["fsync"])
+
+
+def test_a_folder_that_is_there_is_made_durable_once_as_a_killed_process_may_not_have_come_to_it(
+    disk: Disk, tmp_path: Path
+) -> None:
+    folder = tmp_path / "a"
+    folder.mkdir()
+    with recorded("open", "fsync") as calls:
+        disk.make_folder(folder)
+        disk.make_folder(folder)
+    assert [path for name, path in calls.seen if name == "open"] == [str(tmp_path)]
+    assert calls.count("fsync") == 1
