@@ -241,10 +241,10 @@ class SimKernel(Scheduler):
 
     def trace(self, what: str, **facts: Any) -> None:
         """Make a fact part of what two runs of one seed must have in common."""
-        line = " ".join([what, *(f"{name}={value}" for name, value in facts.items())])
-        self.digest = hash((self.digest, self.now_ns, self._line_number(line)))
-        if self.recorder is not None:
-            self.recorder(self.step, self.now_ns, line)
+        line = " ".join([what, *[f"{name}={value}" for name, value in facts.items()]]) if facts else what
+        self.digest = hash((self.digest, self.now_ns, self._names.get(line) or self._line_number(line)))
+        if self._recorder is not None:
+            self._recorder(self.step, self.now_ns, line)
 
     def waiting(self) -> list[str]:
         """Return a line for each task and thread of every living process that waits."""

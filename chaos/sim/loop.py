@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from chaos.sim.process import SimProcess
 
 ORIGIN_DEPTH = 10  # As in asyncio.constants.
+FOREVER_S = FOREVER_NS / 1e9
 
 
 @refuse_the_rest
@@ -45,6 +46,7 @@ class SimLoop(LoopExecutor, LoopNetwork, LoopSignals, asyncio.AbstractEventLoop)
         self.asyncgens: WeakSet[Any] = WeakSet()
         self.next_number = self.kernel.next_number
         self._add_turn, self._add_callback = self.kernel.add_turn, self.kernel.add_callback
+        self._add_timer = self.kernel.add_timer
         self._is_permuted = self.kernel.policy.name != "fifo"
         self._asked = self._taken = 0  # Callbacks asked for by call_soon, and those of them that had their turn.
         self._early: deque[tuple[int, Any]] = deque()  # Steps, each with the callbacks that must come before it.
@@ -130,7 +132,7 @@ class SimLoop(LoopExecutor, LoopNetwork, LoopSignals, asyncio.AbstractEventLoop)
         handle = SimTimerHandle(when_ns, callback, args, self, context if context is not None else copy_context())
         if self._is_debugging:
             self._check_callback(callback, "call_at", handle)
-        self.kernel.add_timer(handle)
+        self._add_timer(handle)
         return handle
 
     def _adopt(self, task: Any) -> bool:
@@ -349,10 +351,8 @@ def _stop_with(future: asyncio.Future[Any]) -> None:
 
 
 def _nanoseconds(seconds: float) -> int:
-    if seconds <= 0:
-        return 0
-    if not seconds < FOREVER_NS / 1e9:
-        return _forever(seconds)
+    if not 0 < seconds < FOREVER_S:
+        return 0 if seconds <= 0 else _forever(seconds)
     nanoseconds = round(seconds * 1e9)
     # Never a fraction of a nanosecond early: who finds that his time has not come yet would wait for it again, at once.
     return nanoseconds if nanoseconds / 1e9 >= seconds else nanoseconds + 1

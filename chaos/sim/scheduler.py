@@ -16,7 +16,7 @@ import asyncio
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
@@ -72,7 +72,7 @@ class Scheduler:
         self._numbers = 0
         self._spinning_at = self._alarm = min(SPIN_STEPS, steps_max)
         self._names: dict[str, int] = {}
-        self._functions: dict[Any, int] = {}
+        self._unnamed: set[type] = set()
         self._hub: greenlet | None = None
         self._carrier: greenlet | None = None
         self._spare: list[greenlet] = []
@@ -168,7 +168,7 @@ class Scheduler:
         return True
 
     def _take_turns(self) -> None:  # noqa: C901, PLR0912 - one loop without calls: they would cost a tenth of a step
-        timers, take, batch = self._timers, self.policy.take, self.policy.batch
+        timers, take, batch, names = self._timers, self.policy.take, self.policy.batch, self._names
         permutes = self.policy.name != "fifo"
         while not self.is_stopping:
             if timers and timers[0][0] <= self.now_ns and not batch:
@@ -186,7 +186,8 @@ class Scheduler:
                 if callback is None:
                     self._skip(item)
                     continue
-                arguments, context, loop, number = item._args, item._context, item._loop, None  # noqa: SLF001
+                arguments, context, loop = item._args, item._context, item._loop  # noqa: SLF001
+                number = names.get(callback.__qualname__) if callback.__class__ is FunctionType else None
             if loop is None:
                 self._run_of_world(callback, arguments, number)
                 continue
@@ -222,12 +223,18 @@ class Scheduler:
         callback(*arguments)
 
     def _named(self, callback: Any) -> int:
-        if callback.__class__ is not FunctionType:
-            return self._line_number(name_of(callback))
-        number = self._functions.get(callback)
-        if number is None:
-            number = self._functions[callback] = self._line_number(name_of(callback))
-        return number
+        if callback.__class__ is MethodType and callback.__func__.__class__ is FunctionType:
+            owner = callback.__self__.__class__
+            if owner in self._unnamed or self._is_unnamed(owner):
+                return self._line_number(callback.__func__.__qualname__)
+        return self._line_number(name_of(callback))
+
+    def _is_unnamed(self, owner: type) -> bool:
+        """Remember a class whose methods are called by their own name, whatever the object."""
+        if hasattr(owner, "trace_name") or issubclass(owner, asyncio.Task):
+            return False
+        self._unnamed.add(owner)
+        return True
 
     def _line_number(self, name: str) -> int:
         number = self._names.get(name)

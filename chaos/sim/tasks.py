@@ -1,7 +1,8 @@
 """Handles, tasks and futures of the simulated event loops: asyncio's own, with an order that two runs share.
 
 * Tasks and futures hash by a number of their world instead of by address: sets of them iterate alike everywhere.
-* The handles are asyncio's, with cheaper constructors; cancelling a timer asks the loop for nothing.
+* The handles are asyncio's, with cheaper constructors; cancelling a timer asks the loop for nothing. What only debugging
+  writes into a handle is not there until then: a constructor is run for every callback and every timer.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class SimHandle(asyncio.Handle):
 class SimTimerHandle(asyncio.TimerHandle):
     """A callback that will run at a time (seconds of its loop); ``when_ns`` is that in virtual nanoseconds."""
 
-    __slots__ = ("when_ns",)
+    __slots__ = ("_origin", "when_ns")
+    _scheduled, _repr = True, None  # asyncio writes them into timers of its own loops only.
 
     def __init__(
         self,
@@ -53,10 +55,18 @@ class SimTimerHandle(asyncio.TimerHandle):
         self._loop = loop
         self._context = context
         self._cancelled = False
-        self._repr = None
-        self._source_traceback = None
-        self._scheduled = True
-        self._when = when_ns / 1e9
+
+    @property
+    def _when(self) -> float:  # type: ignore[override] # asyncio has an attribute of each handle.
+        return self.when_ns / 1e9
+
+    @property
+    def _source_traceback(self) -> Any:  # type: ignore[override] # As above.
+        return getattr(self, "_origin", None)
+
+    @_source_traceback.setter
+    def _source_traceback(self, origin: Any) -> None:
+        self._origin = origin
 
     def cancel(self) -> None:
         """Call it off; harmless when it has happened."""
