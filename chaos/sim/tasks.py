@@ -1,8 +1,8 @@
 """Handles, tasks and futures of the simulated event loops: asyncio's own, with an order that two runs share.
 
 * Tasks and futures hash by a number of their world instead of by address: sets of them iterate alike everywhere.
-* The handles are asyncio's, with cheaper constructors; cancelling a timer asks the loop for nothing. What only debugging
-  writes into a handle is not there until then: a constructor is run for every callback and every timer.
+* The handles are asyncio's, with cheaper constructors; cancelling a timer asks the loop for nothing. What only
+  debugging writes into a timer is not there until then: its constructor is run for every wait.
 """
 
 from __future__ import annotations
