@@ -57,11 +57,11 @@ class SimTimerHandle(asyncio.TimerHandle):
         self._cancelled = False
 
     @property
-    def _when(self) -> float:  # type: ignore[override] # asyncio has an attribute of each handle.
+    def _when(self) -> float:  # asyncio has an attribute of each handle, of which only a few are ever asked.
         return self.when_ns / 1e9
 
     @property
-    def _source_traceback(self) -> Any:  # type: ignore[override] # As above.
+    def _source_traceback(self) -> Any:  # As above.
         return getattr(self, "_origin", None)
 
     @_source_traceback.setter
