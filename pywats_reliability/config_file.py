@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 FILE_MODE = 0o600
 LOOK_INTERVAL_S = 5.0
+USUAL_BYTES_MAX = 65_536  # A read makes room for all that it may bring; every look for the whole megabyte is too much.
 
 
 class AtomicWriter(Protocol):
@@ -174,7 +175,10 @@ def _contents_if_any(path: Path) -> bytes | None:
         if not stat.S_ISREG(path.stat().st_mode):  # Reading a FIFO or a device might never end.
             raise ConfigFileError(path, "a regular file", "something else")
         with path.open("rb") as file:
-            return file.read(DOCUMENT_BYTES_MAX + 1)
+            contents = file.read(USUAL_BYTES_MAX)
+            if len(contents) == USUAL_BYTES_MAX:
+                contents += file.read(DOCUMENT_BYTES_MAX + 1 - USUAL_BYTES_MAX)
+            return contents
     except FileNotFoundError:
         return None
     except OSError as error:

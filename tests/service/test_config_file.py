@@ -257,3 +257,9 @@ def test_the_cause_of_a_refused_file_is_the_error_about_the_setting(path: Path) 
         load_config(path)
     assert isinstance(caught.value.__cause__, SettingValueError)
     assert caught.value.__cause__.key == "sn_start"
+
+
+def test_a_file_of_more_than_the_usual_size_is_read_whole(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(" " * 70_000 + json.dumps({"station_name": "at the end"}) + " " * 70_000)
+    assert load_config(path).station_name == "at the end"
