@@ -2,7 +2,7 @@
 
 * ``ring``: 100 tasks linked by queues, one token going round: the price of a task switch.
 * ``timers``: 100 tasks that each wait 200 times: the price of passing time.
-* ``schedules``: the whole service under ``C1.6/all_at_once``, up to twelve reports, six faults, a stop: the price of a run.
+* ``schedules``: the whole service under ``C1.6/all_at_once``, up to twelve reports and six faults: the price of a run.
 
 ``python benchmarks/simulation.py`` prints CPU time, which other load on the machine disturbs least. The opponents are
 installed from the package index into a temporary environment; one that cannot be had is named and left out.
