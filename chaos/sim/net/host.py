@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from chaos.sim.net.listening import Listening
 
 FIRST_EPHEMERAL_PORT, LAST_EPHEMERAL_PORT = 32768, 60999
+ENDPOINTS_SWEPT_AT = 16  # Ends that are over are looked for when there are so many, then twice as many as were left.
 WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 - addresses inside the simulation
 
 
@@ -43,6 +44,7 @@ class Host:
     is_up: bool = True
     bindings: list[Binding] = field(default_factory=list)
     endpoints: dict[int, Endpoint] = field(default_factory=dict)
+    sweep_at: int = ENDPOINTS_SWEPT_AT
     _next_port: int = FIRST_EPHEMERAL_PORT
 
     def __repr__(self) -> str:

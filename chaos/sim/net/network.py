@@ -24,7 +24,7 @@ from chaos.sim.net.endpoint import Endpoint, system_error
 from chaos.sim.net.faults import NetworkFaults
 from chaos.sim.net.flow import Flow
 from chaos.sim.net.handshake import Handshake
-from chaos.sim.net.host import Binding, Host
+from chaos.sim.net.host import ENDPOINTS_SWEPT_AT, Binding, Host
 from chaos.sim.net.line import Line
 from chaos.sim.net.listening import Listening
 from chaos.sim.net.names import Names
@@ -284,10 +284,13 @@ class SimulatedNetwork:
 
     def _forget_settled(self, hosts: tuple[Host, Host]) -> None:
         """Drop ends that nothing can happen to any more, so that a long run stays small."""
-        for host in hosts:
+        for host in dict.fromkeys(hosts):
+            if len(host.endpoints) < host.sweep_at:
+                continue
             over = [key for key, end in host.endpoints.items() if end.is_gone and end.outgoing.is_settled]
             for key in over:
                 del host.endpoints[key]
+            host.sweep_at = max(ENDPOINTS_SWEPT_AT, 2 * len(host.endpoints))
 
     def _forget_dead_listeners(self) -> None:
         for identity, listening in list(self.unix_listeners.items()):
