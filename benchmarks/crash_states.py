@@ -25,6 +25,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chaos.crash.explorer import Bounds, Explored, Explorer
+from chaos.crash.leavings import Leavings
 from chaos.crash.machine import Machine
 from chaos.crash.story import CrashStory
 from chaos.storage import EXT4_ORDERED, POSIX, Persistence, crash_states, model_named
@@ -86,11 +87,11 @@ def explored(story: str, model: Persistence) -> tuple[Explored, float]:
 def as_verified(story: CrashStory) -> tuple[list[Explored], list[float]]:
     """Explore a story under all its models, and return what was found and the processor seconds of each."""
     bounds = Bounds(is_disturbed=story.is_disturbed)
-    found, took_s = [], []
+    leavings, found, took_s = Leavings(story), [], []
     with Machine(story) as machine:
         for name in story.models:
             began = time.process_time()
-            found.append(Explorer(story, model_named(name), bounds, machine).explore())
+            found.append(Explorer(story, model_named(name), bounds, machine, leavings).explore())
             took_s.append(time.process_time() - began)
     return found, took_s
 

@@ -17,14 +17,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
+from chaos.crash.leavings import Leavings
 from chaos.crash.machine import UNDISTURBED, Disturbance, Machine, Ran
 from chaos.crash.story import CrashStory, Fact
-from chaos.storage import Contents, CrashState, CrashStates, Limits, Persistence, contents_key
-from chaos.storage.operations import Entry, Visible
+from chaos.storage import Contents, CrashState, Limits, Persistence
+from chaos.storage.operations import Visible
 from chaos.verdict import Verdict
 
 BROKEN_KEPT_MAX = 20
-REMEMBERED_STATES_MAX = 50_000
 CANCELLATIONS = ("cancel", "stop")
 
 
@@ -73,17 +73,6 @@ class Broken:
     wrong: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class _Leaves:
-    """What a crash of one run may leave: of states that the outside cannot tell apart, the first, with its number."""
-
-    log: Sequence[Entry]
-    first: list[tuple[int, CrashState, bytes]]
-    states: int
-    points: int
-    bounds_hit: list[str]
-
-
 @dataclass(slots=True)
 class Explored:
     """What an exploration found.
@@ -124,17 +113,23 @@ class Explored:
 
 
 class Explorer:
-    """Explores one story under one model, on a machine of its own or on one that others explore the story on, too."""
+    """Explores one story under one model.
+
+    ``machine`` and ``leavings`` are its own, or those that others explore the story with, too.
+    """
 
     def __init__(
-        self, story: CrashStory, model: Persistence, bounds: Bounds | None = None, machine: Machine | None = None
+        self,
+        story: CrashStory,
+        model: Persistence,
+        bounds: Bounds | None = None,
+        machine: Machine | None = None,
+        leavings: Leavings | None = None,
     ) -> None:
         self._story, self._model, self._bounds = story, model, bounds or Bounds()
         self._machine = machine
         self._known: set[tuple[bytes, frozenset[Fact]]] = set()
-        self._likes: dict[bytes, bytes] = {}  # From the key of contents to that of their abstraction.
-        self._left: dict[int, _Leaves] = {}
-        self._left_states = 0
+        self._leavings = leavings or Leavings(story)
 
     def explore(self) -> Explored:
         """Go on until nothing new appears, or a bound is hit."""
@@ -183,38 +178,17 @@ class Explorer:
         yield from self._after_crash(node, ran, found)
 
     def _after_crash(self, node: Node, ran: Ran, found: Explored) -> Iterator[Node]:
-        leaves = self._leaves(ran)
+        left = self._leavings.of(ran, self._model, self._bounds.limits)
         seen_at = _seen_after(node.seen, ran)
-        for number, state, contents_like in leaves.first:
-            seen = seen_at[state.visible]
-            if (contents_like, seen) not in self._known:
-                self._known.add((contents_like, seen))
-                yield Node(state.contents, seen, node.depth + 1, node, state, number=number)
-        found.states += leaves.states
-        found.points += leaves.points
-        for words in leaves.bounds_hit:
+        for one in left.first:
+            seen = seen_at[one.state.visible]
+            if (one.like, seen) not in self._known:
+                self._known.add((one.like, seen))
+                yield Node(one.state.contents, seen, node.depth + 1, node, one.state, number=one.number)
+        found.states += left.states
+        found.points += left.points
+        for words in left.bounds_hit:
             self._hit(found, words)
-
-    def _leaves(self, ran: Ran) -> _Leaves:
-        """Return what a crash of a run may leave; of a run that several nodes share, it is found out once."""
-        leaves = self._left.get(id(ran.log))
-        if leaves is None or leaves.log is not ran.log:
-            leaves = self._enumerated(ran)
-            if self._left_states + len(leaves.first) <= REMEMBERED_STATES_MAX:
-                self._left_states += len(leaves.first)
-                self._left[id(ran.log)] = leaves
-        return leaves
-
-    def _enumerated(self, ran: Ran) -> _Leaves:
-        states = CrashStates(ran.log, self._model, ran.start, self._bounds.limits)
-        first: dict[tuple[bytes, int], tuple[int, CrashState, bytes]] = {}
-        for number, state in enumerate(states):
-            like = self._likes.get(state.key)
-            if like is None:
-                like = self._likes[state.key] = contents_key(self._story.abstract(state.contents))
-            if (like, state.visible) not in first:
-                first[like, state.visible] = number, state, like
-        return _Leaves(ran.log, list(first.values()), states.count, states.points, states.bounds_hit)
 
     def _is_enough(self, found: Explored, node: Node) -> bool:
         """Whether a broken node was found and this one is no sibling of it."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from chaos.crash.explorer import Bounds, Explored, Explorer
 from chaos.crash.found import Counterexample, counterexample
+from chaos.crash.leavings import Leavings
 from chaos.crash.machine import Machine
 from chaos.crash.story import CrashStory
 from chaos.explore.pool import Pool
@@ -55,8 +56,12 @@ def explore_story(
     story = find_crash_story(subject, story_name)
     bounds = Bounds(seconds=seconds, is_disturbed=story.is_disturbed)
     with planted(find_mutant(mutant) if mutant else None):
+        leavings = Leavings(story)
         with Machine(story) as machine:
-            explored = [Explorer(story, model_named(m), bounds, machine).explore() for m in models or story.models]
+            explored = [
+                Explorer(story, model_named(name), bounds, machine, leavings).explore()
+                for name in models or story.models
+            ]
         return [_tally(story, found, counterexample(story, found)) for found in explored]
 
 
