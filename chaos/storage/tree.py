@@ -178,7 +178,7 @@ def changed(data: bytes, operation: Write | Truncate) -> bytes:
 
 def contents_key(contents: Contents) -> bytes:
     """Return 16 bytes that two contents have in common when, and only when, they are the same."""
-    parts = [part for path in sorted(contents) for part in (_quoted(path), _leaf_digest(contents[path]))]
+    parts = [_part(path, contents[path]) for path in sorted(contents)]
     return hashlib.blake2b(b"".join(parts), digest_size=16).digest()
 
 
@@ -210,9 +210,9 @@ def _words(leaf: bytes | Symlink | None) -> str:
 
 
 @lru_cache(maxsize=65536)
-def _quoted(path: str) -> bytes:
+def _part(path: str, leaf: bytes | Symlink | None) -> bytes:
     data = path.encode("utf-8", "surrogateescape")
-    return len(data).to_bytes(4, "big") + data
+    return len(data).to_bytes(4, "big") + data + _leaf_digest(leaf)
 
 
 @lru_cache(maxsize=65536)

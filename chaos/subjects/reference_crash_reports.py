@@ -6,11 +6,12 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from chaos.crash.story import FOLDER
-from chaos.storage import Contents
+from chaos.storage import Contents, Symlink
 from pywats_reliability.report import Report, parse_report
 
 DATA = Path(FOLDER) / "data"
@@ -54,25 +55,29 @@ def abstracted(contents: Contents) -> Contents:
     """
     found: dict[str, Any] = {}
     for path, leaf in contents.items():
-        folder, _, name = path.rpartition("/")
-        if LOCKS.fullmatch(path):
-            continue
-        if not isinstance(leaf, bytes):
-            found[path] = leaf
-            continue
-        if name.startswith(".") and name.endswith(".tmp"):
-            found[f"{folder}/a leftover"] = b""
-            continue
-        if folder == "data/quarantine":
-            shape = f"{folder}/{'a reason' if name.endswith('.reason.json') else _digest(leaf)}"
-        elif "Z_" in path:
-            shape = f"{folder}/{STAMPED.sub('', name)} {_digest(leaf)}"
-        else:
-            found[path] = leaf
-            continue
-        copy = f"{shape} 2" if f"{shape} 1" in found else f"{shape} 1"
-        found[copy] = leaf
+        shape, kept, is_counted = _shape(path, leaf)
+        if is_counted:
+            shape = f"{shape} 2" if f"{shape} 1" in found else f"{shape} 1"
+        if shape:
+            found[shape] = kept
     return found
+
+
+@lru_cache(maxsize=65536)
+def _shape(path: str, leaf: bytes | Symlink | None) -> tuple[str, bytes | Symlink | None, bool]:
+    """Return what a path is called in the abstraction ('' for nothing), its leaf there, whether copies count."""
+    folder, _, name = path.rpartition("/")
+    if LOCKS.fullmatch(path):
+        return "", None, False
+    if not isinstance(leaf, bytes):
+        return path, leaf, False
+    if name.startswith(".") and name.endswith(".tmp"):
+        return f"{folder}/a leftover", b"", False
+    if folder == "data/quarantine":
+        return f"{folder}/{'a reason' if name.endswith('.reason.json') else _digest(leaf)}", leaf, True
+    if "Z_" in path:
+        return f"{folder}/{STAMPED.sub('', name)} {_digest(leaf)}", leaf, True
+    return path, leaf, False
 
 
 def records_in(contents: Contents, folder: str) -> dict[str, bytes]:
