@@ -14,7 +14,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from itertools import zip_longest
 from pathlib import Path
@@ -22,6 +21,7 @@ from random import Random
 from typing import Any
 
 from chaos.errors import ChaosError, UsageError
+from chaos.outcome import Divergence
 from chaos.seed import Seed
 from chaos.sim.simulate import Setting, SimulationFailedError, open_machine, run_in
 
@@ -31,19 +31,6 @@ JUNK_MAX = 4_000
 
 Run = Callable[[int], tuple[int, list[str]]]
 """Runs one seed; gives the digest, and the steps."""
-
-
-@dataclass(frozen=True, slots=True)
-class Divergence:
-    """Two runs of one seed that were not the same: the number of the first differing step, and what either did."""
-
-    seed: int
-    step: int
-    first: str
-    second: str
-
-    def __str__(self) -> str:
-        return f"seed {self.seed}: step {self.step} is {self.first!r} in one process and {self.second!r} in another"
 
 
 class NondeterministicError(ChaosError):
@@ -81,10 +68,15 @@ def _first_difference(program: str, seed: int, policy: str, python: str) -> Dive
         first, second = (_answer(child)[str(seed)] for child in asked)
     finally:
         _end(asked)
+    return Divergence(f"seed {seed}", *first_difference(first, second))
+
+
+def first_difference(first: Sequence[str], second: Sequence[str]) -> tuple[int, str, str]:
+    """Return the number of the first step in which two runs differ, and what either did (0: in no step)."""
     for number, (one, other) in enumerate(zip_longest(first, second, fillvalue="the end"), 1):
         if one != other:
-            return Divergence(seed, number, one, other)
-    return Divergence(seed, 0, "the same steps", "the same steps, but other values in them")
+            return number, one, other
+    return 0, "the same steps", "the same steps, but other values in them"
 
 
 def _child(

@@ -35,6 +35,7 @@ def _added(earlier: RunResult, newest: RunResult) -> RunResult:
         met=_sums(earlier.met, newest.met),
         tried=_sums(earlier.tried, newest.tried),
         facts={**newest.facts, **_numbers(earlier, newest)},
+        divergences=(*earlier.divergences, *newest.divergences),
     )
 
 

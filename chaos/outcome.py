@@ -23,6 +23,7 @@ class ExitCode(IntEnum):
     BROKEN = 1
     NOT_PROVEN = 2
     USAGE = 3
+    NOT_DETERMINISTIC = 4
     INTERRUPTED = 130
 
 
@@ -35,6 +36,23 @@ class Fact(StrEnum):
     RECOVERIES = "recoveries"
     OPERATIONS = "disk operations"
     SWEEP_POINTS = "sweep points"
+    REPEATED = "runs repeated in another process"
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """Two plays of one run that were not the same: the number of the first differing step, and what either did.
+
+    ``trial`` is the line that plays the run. ``step`` 0: the steps were the same, and other values were in them.
+    """
+
+    trial: str
+    step: int
+    first: str
+    second: str
+
+    def __str__(self) -> str:
+        return f"{self.trial}: step {self.step} is {self.first!r} in one process and {self.second!r} in another"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +76,7 @@ class RunResult:
     * ``trace``: what ran when, as text; ``disk``: the files at each step; ``nearest``: how the nearest passing run
       differs, as the lines of a diff.
     * ``replay_line``: the command that plays it again, where it is not ``run`` with scenario, world and seed.
+    * ``divergences``: runs that were not the same when they were repeated; ``Fact.REPEATED`` counts those repeated.
     """
 
     scenario: str
@@ -81,6 +100,7 @@ class RunResult:
     nearest: str = ""
     replay_line: str = ""
     stands_for: int = 1
+    divergences: tuple[Divergence, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -218,12 +238,16 @@ class Outcome:
 
     @property
     def exit_code(self) -> ExitCode:
-        """Return 1 when anything is broken, worse or weaker, 2 when something asked for is not proven, else 0."""
+        """Return 1 when anything is broken, worse or weaker, 2 when something asked for is not proven, else 0.
+
+        Before anything is taken for proven: 4 when a run was not the same twice, which is a failure of the harness.
+        """
         red = (ChangeKind.WORSE, ChangeKind.WEAKER)
-        if any(result.verdict is Verdict.BROKEN for result in self.properties):
+        is_worse = any(change.kind in red and not change.allowed for change in self.changes)
+        if is_worse or any(result.verdict is Verdict.BROKEN for result in self.properties):
             return ExitCode.BROKEN
-        if any(change.kind in red and not change.allowed for change in self.changes):
-            return ExitCode.BROKEN
+        if self.divergences:
+            return ExitCode.NOT_DETERMINISTIC
         if self.interrupted:
             return ExitCode.INTERRUPTED
         if any(not mutant.found for mutant in self.mutants):
@@ -232,6 +256,11 @@ class Outcome:
         if any(result.asked and not result.excused and result.verdict in unproven for result in self.properties):
             return ExitCode.NOT_PROVEN
         return ExitCode.HELD
+
+    @property
+    def divergences(self) -> tuple[Divergence, ...]:
+        """Return the runs that were not the same when they were repeated."""
+        return tuple(divergence for run in self.runs for divergence in run.divergences)
 
     @property
     def schedules(self) -> int:

@@ -16,6 +16,7 @@ from chaos.protocols import WorldKind
 REQUIRE = ("proven", "all")
 NUMBERS = ("repeat", "seeds", "jobs", "seed", "minutes", "longest_s")
 MAY_BE_ZERO = ("seed", "minutes", "longest_s")
+SHARE = "repeat_share"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Profile:
     ``require`` says what turns the campaign red, ``allow_unknown`` what may be unproven all the same. ``minutes``: go
     on from new seeds until so much time has passed (0: once through). ``longest_s``: scenarios that may take longer are
     left out (0: none is). ``mutants``: whether the planted mistakes are hunted, too; one that survives turns it red.
+    ``repeat_share``: this share of the simulated runs (0 to 1) is repeated in another process.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Profile:
     minutes: int
     longest_s: int
     mutants: bool
+    repeat_share: float
 
 
 def load_profile(name: str, project: Path) -> Profile:
@@ -93,6 +96,8 @@ def _profile(name: str, table: Mapping[str, Any]) -> Profile:
     for key in NUMBERS:
         if type(table[key]) is not int or table[key] < (0 if key in MAY_BE_ZERO else 1):
             raise UsageError(f"{where}: {key} as a whole number", repr(table[key]), "mend pyproject.toml")
+    if type(table[SHARE]) not in (int, float) or not 0 <= table[SHARE] <= 1:
+        raise UsageError(f"{where}: {SHARE} as a number from 0 to 1", repr(table[SHARE]), "mend pyproject.toml")
     if type(table["mutants"]) is not bool:
         raise UsageError(f"{where}: mutants as true or false", repr(table["mutants"]), "mend pyproject.toml")
     require = table["require"]
@@ -109,4 +114,5 @@ def _profile(name: str, table: Mapping[str, Any]) -> Profile:
         property_ids(table["allow_unknown"]),
         worlds,
         **{key: table[key] for key in (*NUMBERS, "mutants")},
+        repeat_share=float(table[SHARE]),
     )

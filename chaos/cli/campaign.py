@@ -91,7 +91,8 @@ class Campaign:
         """Return what is known by now."""
         question = self._question
         running = self._runner.results if self._runner else []
-        results = [self._named(result) for result in (*self._results, *running)]
+        partial = self._worlds.cut_short if self._interrupted else ()
+        results = [self._named(result) for result in (*self._results, *running, *partial)]
         order = {(run.scenario.name, run.seed.number): place for place, run in enumerate(question.runs)}
         ordered = tuple(
             sorted(results, key=lambda r: (r.scenario, r.world, order.get((r.scenario, r.seed), 0), r.seed))

@@ -22,7 +22,7 @@ from chaos.cli.surroundings import header_of
 from chaos.cli.sweeping import Sweep, sweep
 from chaos.corpus import DEFAULT, Corpus
 from chaos.errors import UsageError
-from chaos.explore import Order, Pool, Search, SimulationPlayer, Tally
+from chaos.explore import Order, Pool, Search, SimulationPlayer, Tally, another_pool
 from chaos.mutants import find_mutant
 from chaos.outcome import Outcome, RunResult, by_property
 from chaos.plan import Run, find_scenario
@@ -38,6 +38,7 @@ from chaos.verdict import Verdict
 
 JOBS = os.cpu_count() or 1
 SEEDS = 1000
+REPEAT_SHARE = 0.02
 QUIET, SEEDS_UNTIL_QUIET = 300, 100_000
 
 
@@ -98,6 +99,7 @@ class Bars(Listener):
 @click.option("--sweep", "swept", type=click.Choice(STEP_FAULTS), multiple=True,
               help="Put this fault at each step of the subject in turn.")  # fmt: skip
 @click.option("--mutant", default="", help="Plant this mutant first.")
+@shared_options.repeat_share(default=REPEAT_SHARE)
 @click.option("--no-shrink", is_flag=True, help="Show a failure as it was found.")
 @click.option("--corpus", type=click.Path(dir_okay=False, path_type=Path), default=DEFAULT, show_default=True,
               help="Failures found before: played first, and added to.")  # fmt: skip
@@ -105,7 +107,8 @@ class Bars(Listener):
 def explore_command(scenarios: tuple[str, ...], subject_name: str, mutant: str, corpus: Path, **options: Any) -> int:
     """Play simulated SCENARIOS (all of them if none is named) over many schedules, and stop at a failure.
 
-    A failure is made smaller while it stays the same, printed with the line that replays it, and kept.
+    A failure is made smaller while it stays the same, printed with the line that replays it, and kept. A run that is
+    not the same when it is repeated in another process is a failure of the simulation, and ends it with 4.
     """
     console = Console()
     stories = _chosen(scenarios)
@@ -118,24 +121,27 @@ def explore_command(scenarios: tuple[str, ...], subject_name: str, mutant: str, 
     seconds = float("inf") if options["minutes"] is None else options["minutes"] * 60
     quiet = options["quiet_for"] if options["until_quiet"] else 0
     seeds = options["seeds"] or (SEEDS_UNTIL_QUIET if quiet else SEEDS)
-    search = Search(seeds, options["policy"], not options["no_shrink"], name, seconds, quiet)
+    share = options["repeat_share"]
+    search = Search(seeds, options["policy"], not options["no_shrink"], name, seconds, quiet, share)
     kept = Corpus(corpus)
     known = {story.name: kept.trials(story.name) for story in stories}
     began = time.monotonic()
-    pool = Pool(options["jobs"])
+    pool, other = Pool(options["jobs"]), another_pool(options["jobs"]) if share else None
     with contextlib.ExitStack() as stack:
-        stack.callback(pool.close)
+        for one in filter(None, (pool, other)):
+            stack.callback(one.close)
         bars = stack.enter_context(Bars(console))
-        player = SimulationPlayer(pool, subject_name, search, bars.heard, known.__getitem__)
+        player = SimulationPlayer(pool, subject_name, search, bars.heard, known.__getitem__, other=other)
         runner = Runner({}, all_checkers(), jobs=1, listener=bars, players={WorldKind.SIMULATION: player})
         question = question_of_many(stories, WorldKind.SIMULATION, options["seed"])
         interrupted = executed(runner, question.runs)
-    told = by_property(question.shown, question.asked, runner.results)
+    results = (*runner.results, *player.cut_short)
+    told = by_property(question.shown, question.asked, results)
     header = header_of(question, find_subject(subject_name))
-    outcome = Outcome(header, told, tuple(runner.results), time.monotonic() - began, interrupted=interrupted)
+    outcome = Outcome(header, told, results, time.monotonic() - began, interrupted=interrupted)
     shared_options.show(outcome, console, as_json=False)
     if not mutant:
-        _keep(kept, runner.results, console)
+        _keep(kept, results, console)
     return outcome.exit_code
 
 

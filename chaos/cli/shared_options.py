@@ -42,6 +42,14 @@ def repeat(*, default: int | None) -> Callable[[F], F]:
     return click.option("--repeat", type=click.IntRange(min=1), default=default, show_default=bool(default), help=words)
 
 
+def repeat_share(*, default: float | None) -> Callable[[F], F]:
+    """Return the option that has a share of the simulated runs repeated in another process."""
+    words = "Repeat this share of the simulated runs (0 to 1) in another process; one that differs ends with 4."
+    shown = default is not None or "the profile's"
+    kind = click.FloatRange(min=0, max=1)
+    return click.option("--repeat-share", type=kind, default=default, show_default=shown, help=words)
+
+
 def ids_of(texts: tuple[str, ...]) -> tuple[str, ...]:
     """Return the property ids behind options such as ``C1,H1.3`` (given once or often). Raises ``UsageError``."""
     return property_ids([word.strip() for text in texts for word in text.split(",") if word.strip()])

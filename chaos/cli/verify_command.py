@@ -39,6 +39,7 @@ from chaos.subjects import find_subject
 @click.option("--shard", metavar="I/N", help="Play only part I of N; `merge` puts the evidence together.")
 @click.option("--seeds", type=click.IntRange(min=1), default=None, help="Schedules per simulated scenario.")
 @shared_options.repeat(default=None)
+@shared_options.repeat_share(default=None)
 @click.option("--world", "worlds", type=shared_options.WORLDS, multiple=True, help="Only this world; repeatable.")
 @click.option("--minutes", type=click.FloatRange(min=0), default=None, help="Go on from new seeds for so long.")
 @click.option(
@@ -53,7 +54,8 @@ def verify(*, out: Path, against: Path | None, as_json: bool, subject_name: str,
     """Prove the guarantees: run the scenarios of a profile and judge what happened.
 
     Ends with 0 when all that was asked for held, 1 when something is broken (or worse or weaker than before), 2 when
-    something asked for is not proven, 130 when interrupted. The evidence is written in any case.
+    something asked for is not proven, 4 when a run was not the same twice, 130 when interrupted. The evidence is
+    written in any case.
     """
     console = Console(stderr=as_json)
     subject = find_subject(subject_name)
@@ -63,7 +65,8 @@ def verify(*, out: Path, against: Path | None, as_json: bool, subject_name: str,
         repeat=options["repeat"] or profile.repeat,
         worlds=tuple(map(WorldKind, options["worlds"])) or profile.worlds,
     )
-    worlds = worlds_for(subject, options["seeds"] or profile.seeds)
+    share = profile.repeat_share if options["repeat_share"] is None else options["repeat_share"]
+    worlds = worlds_for(subject, options["seeds"] or profile.seeds, repeat_share=share)
     question = _question(profile, options, worlds.kinds)
     before = read_evidence(against) if against else None
     allowed = shared_options.ids_of(options["allow_weaker"])

@@ -8,9 +8,10 @@ from chaos.explore.hunt import Caught, Hunt
 from chaos.explore.order import Order, Tally
 from chaos.explore.player import Search, SimulationPlayer
 from chaos.explore.pool import Pool
+from chaos.explore.repeat import Repeater, another_pool
 from chaos.explore.sweeper import Sweeper, Swept
 
 __all__ = [
-    "Caught", "CrashPlayer", "Hunt", "Order", "Pool", "Search", "SimulationPlayer", "Sweeper", "Swept",
-    "Tally", "Terms", "worlds_of",
+    "Caught", "CrashPlayer", "Hunt", "Order", "Pool", "Repeater", "Search", "SimulationPlayer", "Sweeper", "Swept",
+    "Tally", "Terms", "another_pool", "worlds_of",
 ]  # fmt: skip

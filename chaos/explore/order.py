@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from zlib import crc32
 
 from chaos.coverage import classes
-from chaos.outcome import Fact, RunResult
+from chaos.outcome import Divergence, Fact, RunResult
 from chaos.verdict import Finding, Verdict
 
 WORST_FIRST = (Verdict.BROKEN, Verdict.UNKNOWN, Verdict.NOT_AVAILABLE, Verdict.HELD, Verdict.NOT_EXERCISED)
@@ -21,7 +22,10 @@ WORST_FIRST = (Verdict.BROKEN, Verdict.UNKNOWN, Verdict.NOT_AVAILABLE, Verdict.H
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Seeds ``first_seed`` … ``first_seed + seeds - 1`` of a scenario; ``mutant`` names what is planted (none: "")."""
+    """Seeds ``first_seed`` … ``first_seed + seeds - 1`` of a scenario; ``mutant`` names what is planted (none: "").
+
+    ``repeat_share``: of this share of the runs (0 to 1) the digests are told, to be compared with a repetition.
+    """
 
     scenario: str
     first_seed: int
@@ -30,6 +34,7 @@ class Order:
     mutant: str = ""
     policy: str = "portfolio"
     seconds_max: float = float("inf")
+    repeat_share: float = 0.0
 
     def parts(self, size: int) -> list[Order]:
         """Return the same as several orders of at most ``size`` seeds."""
@@ -38,11 +43,18 @@ class Order:
         return [replace(self, first_seed=start, seeds=min(size, ends - start)) for start in starts]
 
 
+def is_repeated(line: str, share: float) -> bool:
+    """Return whether the run of that line is among the ``share`` (0 to 1) of all runs that is repeated."""
+    return crc32(line.encode()) < share * 2**32
+
+
 @dataclass(slots=True)
 class Tally:
     """What came of an order, or of several. ``played`` counts runs; ``took_s`` is time of the processes, added up.
 
-    ``seen``: marks, pairs of a fault and an operation, and classes of schedules that some run came to.
+    ``seen``: marks, pairs of a fault and an operation, and classes of schedules that some run came to. ``to_repeat``:
+    by their lines, the digests of runs that are to be repeated; ``repeated``: how many were, and ``divergences`` which
+    of them were not the same.
     """
 
     played: int = 0
@@ -57,11 +69,19 @@ class Tally:
     seen: set[str] = field(default_factory=set)
     shown: RunResult | None = None
     failure_line: str = ""
+    to_repeat: dict[str, int] = field(default_factory=dict)
+    repeated: int = 0
+    divergences: list[Divergence] = field(default_factory=list)
 
     @property
     def is_broken(self) -> bool:
         """Whether some run broke a property."""
         return any(finding.verdict is Verdict.BROKEN for finding in self.findings.values())
+
+    @property
+    def is_over(self) -> bool:
+        """Whether more runs are not wanted: one broke a property, or one was not the same twice."""
+        return self.is_broken or bool(self.divergences)
 
     def add(self, result: RunResult, line: str, digest: int) -> None:
         """Count one run; of several failures the first is the one that is shown."""
@@ -91,6 +111,8 @@ class Tally:
         self.met.update(other.met)
         self.tried.update(other.tried)
         self.facts.update(other.facts)
+        self.repeated += other.repeated
+        self.divergences += other.divergences
         self._judge(other.findings)
         if self.shown is None or WORST_FIRST.index(self._worst()) < WORST_FIRST.index(was_worse):
             self.shown, self.failure_line = other.shown, other.failure_line

@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 
 from chaos.explore.order import Order, Tally
 from chaos.explore.pool import Pool
+from chaos.explore.repeat import Repeater
 from chaos.explore.worker import play_line, play_order, shrink_trial
 from chaos.judging import concerned
-from chaos.outcome import RunResult
+from chaos.outcome import Fact, RunResult
 from chaos.plan import Run
 from chaos.protocols import Scenario, WorldKind
 from chaos.trial import Trial
@@ -31,6 +32,7 @@ class Search:
     """How a scenario is searched: so many seeds from the run's own on, by this policy; a failure is shrunk or not.
 
     ``quiet``: end as soon as so many schedules in a row have shown nothing new (0: play all the seeds).
+    ``repeat_share``: this share of the runs (0 to 1) is repeated in another process, where there is one.
     """
 
     seeds: int = 50
@@ -39,62 +41,88 @@ class Search:
     mutant: str = ""
     seconds_max: float = math.inf
     quiet: int = 0
+    repeat_share: float = 0.0
 
 
 class SimulationPlayer:
-    """A ``chaos.runner.Player`` for the simulated world. ``heard`` is called after every chunk of seeds."""
+    """A ``chaos.runner.Player`` for the simulated world. ``heard`` is called after every chunk of seeds.
+
+    ``other`` is where a share of the runs is repeated (``Search.repeat_share``; see ``another_pool``). ``cut_short``
+    has a result for each run that was cancelled: what was played of it by then proves nothing but what it broke.
+    """
 
     def __init__(
-        self, pool: Pool, subject: str, search: Search, heard: Heard | None = None, known: Known = lambda _: ()
+        self,
+        pool: Pool,
+        subject: str,
+        search: Search,
+        heard: Heard | None = None,
+        known: Known = lambda _: (),
+        *,
+        other: Pool | None = None,
     ) -> None:
         self._pool, self._subject, self._search, self._heard, self._known = pool, subject, search, heard, known
+        self._places = asyncio.Semaphore(pool.jobs)
+        self._repeater = Repeater(pool, other, self._places) if other is not None else None
+        self.cut_short: list[RunResult] = []
 
     async def __call__(self, run: Run) -> RunResult:
         """Play the run's seeds, stop at the first failure, and return one result that stands for all."""
-        search, began = self._search, time.monotonic()
+        search, began, tally = self._search, time.monotonic(), Tally()
         order = Order(
             run.scenario.name, run.seed.number, search.seeds, self._subject, search.mutant, search.policy,
-            search.seconds_max,
+            search.seconds_max, search.repeat_share if self._repeater else 0.0,
         )  # fmt: skip
-        tally = await (self._until_quiet(order) if search.quiet else self._played(order))
-        while not tally.is_broken and is_incomplete(run.scenario, tally) and tally.played < SEEDS_AT_LEAST:
-            order = replace(order, first_seed=order.first_seed + order.seeds, seeds=CHUNK)
-            tally.join(await self._played(order))
-        result = await self._shrunk(tally) if tally.is_broken and search.shrinks else tally.shown
+        try:
+            await (self._until_quiet(order, tally) if search.quiet else self._play(order, tally))
+            while not tally.is_over and is_incomplete(run.scenario, tally) and tally.played < SEEDS_AT_LEAST:
+                order = replace(order, first_seed=order.first_seed + order.seeds, seeds=CHUNK)
+                await self._play(order, tally)
+            result = await self._shrunk(tally) if tally.is_broken and search.shrinks else tally.shown
+        except asyncio.CancelledError:
+            if tally.shown is not None:
+                self.cut_short.append(cut_short(run.scenario, tally, tally.shown, time.monotonic() - began))
+            raise
         assert result is not None, "an order has at least one seed"
         return summed_up(run.scenario, tally, result, time.monotonic() - began)
 
-    async def _played(self, order: Order) -> Tally:
-        total = Tally()
+    async def _play(self, order: Order, total: Tally) -> None:
+        """Play an order and add what came of it to ``total``, until something breaks or was not the same twice."""
         for trial in self._known(order.scenario):
             again = await self._pool.run(play_line, str(trial), subject=order.subject, mutant=order.mutant)
             total.join(again)
             if total.is_broken:
-                return total
-        waiting = {asyncio.ensure_future(self._pool.run(play_order, part)) for part in order.parts(CHUNK)}  # noqa: TID251
+                return
+        waiting = {asyncio.ensure_future(self._part(part)) for part in order.parts(CHUNK)}  # noqa: TID251 - awaited
         try:
             for ended in asyncio.as_completed(waiting):
                 total.join(await ended)
                 if self._heard is not None:
                     self._heard(order, total)
-                if total.is_broken:
+                if total.is_over:
                     break
         finally:
             for future in waiting:
                 future.cancel()
-        return total
 
-    async def _until_quiet(self, order: Order) -> Tally:
+    async def _part(self, order: Order) -> Tally:
+        """Play a part of an order, and repeat what is to be repeated of it."""
+        async with self._places:
+            tally = await self._pool.run(play_order, order)
+        if self._repeater is not None:
+            tally.join(await self._repeater.repeat(order, tally.to_repeat))
+        return tally
+
+    async def _until_quiet(self, order: Order, total: Tally) -> None:
         """Play parts of the order until the last ``quiet`` schedules have come to nothing that others had not."""
-        total, silent, began = Tally(), 0, time.monotonic()
+        silent, began = 0, time.monotonic()
         for part in order.parts(CHUNK * self._pool.jobs):
             known = len(total.seen)
-            total.join(await self._played(part))
+            await self._play(part, total)
             silent = 0 if len(total.seen) > known else silent + part.seeds
             is_late = time.monotonic() - began > self._search.seconds_max
-            if total.is_broken or silent >= self._search.quiet or is_late:
+            if total.is_over or silent >= self._search.quiet or is_late:
                 break
-        return total
 
     async def _shrunk(self, tally: Tally) -> RunResult:
         """Return the smallest failing run that was found, with its trace."""
@@ -132,10 +160,27 @@ def summed_up(scenario: Scenario, tally: Tally, shown: RunResult, took_s: float)
         marks=dict(tally.marks),
         met=dict(tally.met),
         tried=dict(tally.tried),
-        facts=dict(tally.facts) | {"different schedules": len(tally.digests)},
+        facts=dict(tally.facts) | {"different schedules": len(tally.digests)} | _repeated(tally),
+        divergences=tuple(tally.divergences),
         took_s=took_s,
         stands_for=tally.played,
     )
+
+
+def cut_short(scenario: Scenario, tally: Tally, shown: RunResult, took_s: float) -> RunResult:
+    """Return one result for what was played of a run before it was cancelled: unknown, but for what is broken."""
+    whole = summed_up(scenario, tally, shown, took_s)
+    words = f"interrupted: {tally.played:,} schedules were played, and none broke it"
+    findings = tuple(
+        finding if finding.verdict is Verdict.BROKEN
+        else replace(finding, verdict=Verdict.UNKNOWN, found=words, is_idle=False)
+        for finding in whole.findings
+    )  # fmt: skip
+    return replace(whole, findings=findings, error="" if tally.is_broken else words)
+
+
+def _repeated(tally: Tally) -> dict[str, int]:
+    return {Fact.REPEATED: tally.repeated} if tally.repeated else {}
 
 
 def _weakened(finding: Finding, absent: list[str], played: int) -> Finding:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from chaos.checkers import all_checkers
-from chaos.explore.order import Order, Tally
+from chaos.explore.order import Order, Tally, is_repeated
 from chaos.mutants import find_mutant, planted
 from chaos.outcome import RunResult
 from chaos.plan import find_scenario
@@ -35,6 +35,8 @@ def play_order(order: Order) -> Tally:
         trial = Trial(order.scenario, seed, order.policy)
         played = play_trial(trial, subject=order.subject, mutant=order.mutant)
         tally.add(played.result, str(trial), played.digest)
+        if is_repeated(str(trial), order.repeat_share):
+            tally.to_repeat[str(trial)] = played.digest
         if tally.is_broken or time.monotonic() - began > order.seconds_max:
             break
     return tally

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib import resources
 from typing import Any
 
@@ -17,6 +18,7 @@ from chaos.outcome import (
     Change,
     ChangeKind,
     DiskLook,
+    Divergence,
     Fact,
     Header,
     MutantResult,
@@ -184,6 +186,7 @@ def _run(run: RunResult, files: Files) -> dict[str, Any]:
         "error": run.error,
         "replay": run.replay,
         "findings": [_finding(finding) for finding in run.findings],
+        "divergences": [asdict(divergence) for divergence in run.divergences],
         "files": dict(files),
     }
 
@@ -209,6 +212,7 @@ def _run_back(item: Mapping[str, Any], texts: Mapping[str, str]) -> RunResult:
         met=item.get("met", {}),  # Evidence written before there were these tables can still be a baseline.
         tried=item.get("tried", {}),
         findings=findings,
+        divergences=tuple(Divergence(**found) for found in item.get("divergences", ())),
         history=History.from_lines(texts.get("history", "")),
         log=texts.get("log", ""),
         trace=texts.get("trace", ""),

@@ -29,6 +29,9 @@ def headline(outcome: Outcome) -> str:
         return f"{_properties(broken)} broken"
     if outcome.exit_code is ExitCode.BROKEN:
         return "Worse or weaker than before"
+    if different := len(outcome.divergences):
+        words = "1 run was" if different == 1 else f"{different} runs were"
+        return f"{words} not the same when repeated: the harness is at fault, and no verdict counts"
     held = sum(result.verdict is Verdict.HELD for result in asked)
     if outcome.interrupted:
         return f"Interrupted: {held} of {_properties(len(asked))} had held by then"

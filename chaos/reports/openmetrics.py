@@ -21,6 +21,9 @@ def to_openmetrics(outcome: Outcome) -> str:
     return text.decode()
 
 
+EXIT_CODES = "0 held, 1 broken, 2 not proven, 4 not the same when repeated, 130 interrupted"
+
+
 class _Campaign:
     """What a registry asks for families of metrics."""
 
@@ -32,7 +35,11 @@ class _Campaign:
         outcome, header = self._outcome, self._outcome.header
         told = {"version": header.version, "subject": header.subject, "profile": header.profile}
         yield InfoMetricFamily(f"{PREFIX}_campaign", "what was run", {**told, "commit": header.commit})
-        yield _number("exit_code", "0 held, 1 broken, 2 not proven, 130 interrupted", int(outcome.exit_code))
+        yield _number(
+            "exit_code",
+            EXIT_CODES,
+            int(outcome.exit_code),
+        )
         yield _number("campaign_seconds", "how long the campaign took", round(outcome.took_s, 3))
         yield _number("schedules", "schedules that were run", outcome.schedules)
         yield from self._properties()

@@ -92,6 +92,10 @@ def total_words(outcome: Outcome) -> list[str]:
     if rows := table(run.met for run in outcome.runs):
         empty, cells = len(empty_cells(rows)), len(rows) * len(columns(rows))
         words.append(f"{cells - empty:,} of {cells:,} pairs of a fault and an operation met")
+    if repeated := _added(outcome.runs, Fact.REPEATED):
+        different = len(outcome.divergences)  # Of many that differ not all are named.
+        how_many = f"{different} or more" if different > 1 else different or "none"
+        words.append(f"{_counted(repeated, 'run')} repeated in another process, {how_many} differed")
     if strength.mutants:
         words.append(f"{strength.mutants_found} of {strength.mutants} mutants found")
     words += [excluded_words(pairs)] if (pairs := tried_by_fault(outcome)) else []

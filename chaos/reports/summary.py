@@ -24,6 +24,7 @@ def to_summary(outcome: Outcome) -> str:
         " · ".join(total_words(outcome)),
         *_missed(outcome),
         *_changes(outcome),
+        *(f"\nnot the same twice: {divergence}" for divergence in outcome.divergences),
         *(f"\n{note}" for note in outcome.notes),
     ]
     return "\n".join(lines) + "\n"

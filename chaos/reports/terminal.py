@@ -158,6 +158,9 @@ def _totals(outcome: Outcome) -> Text:
         text.append(f"\nnot available here ({ids}): {absence['what']}: {absence['reason']}", "magenta")
     for mutant in (mutant for mutant in outcome.mutants if not mutant.found):
         text.append(f"\nmutant not found: {mutant.name} ({mutant.world}): {mutant.sentence}", "red")
+    for divergence in outcome.divergences:
+        text.append(f"\nnot the same twice: {divergence}", "bold red")
+        text.append(f"\nsee it with: pywats-chaos replay '{divergence.trial}' --trace", "red")
     for change in outcome.changes:
         allowed = " (allowed)" if change.allowed else ""
         text.append(
