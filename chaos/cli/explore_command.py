@@ -123,7 +123,7 @@ def explore_command(scenarios: tuple[str, ...], subject_name: str, mutant: str, 
     seeds = options["seeds"] or (SEEDS_UNTIL_QUIET if quiet else SEEDS)
     share = options["repeat_share"]
     search = Search(seeds, options["policy"], not options["no_shrink"], name, seconds, quiet, share)
-    kept = Corpus(corpus)
+    kept = Corpus.at(corpus)
     known = {story.name: kept.trials(story.name) for story in stories}
     began = time.monotonic()
     pool, other = Pool(options["jobs"]), another_pool(options["jobs"]) if share else None

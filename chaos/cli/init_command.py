@@ -18,6 +18,9 @@ RECIPES: Mapping[str, tuple[str, str]] = {
     "shell": ("verify.sh.txt", "verify-chaos.sh"),
 }
 
+IGNORED = "chaos-evidence/"
+"""Reports, histories and failures found before: all that our commands leave by default."""
+
 
 @click.command()
 @click.argument("folder", type=click.Path(file_okay=False, exists=True, path_type=Path), default=Path())
@@ -36,6 +39,7 @@ def init(*, folder: Path, tests: str, ci: str, force: bool) -> None:
     if (there := [str(path) for path in files if path.exists()]) and not force:
         raise UsageError("a repository without these files", ", ".join(there), "move them away, or give --force")
     try:
+        _have_git_ignore(folder / ".gitignore")
         for path, text in files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
@@ -46,6 +50,15 @@ def init(*, folder: Path, tests: str, ci: str, force: bool) -> None:
         raise UsageError(f"a folder to write to at {folder}", str(error.strerror or error), "name another") from error
     click.echo(f"\nNext:  pip install 'pywats-reliability[test]' && python -m pytest {tests}")
     click.echo(f"Then:  put your own program into the fixture `upload` in {tests}/conftest.py")
+
+
+def _have_git_ignore(path: Path) -> None:
+    """Add the evidence to what git is to ignore, unless it is there."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    if IGNORED in text.split():
+        return
+    path.write_text(text + ("" if text.endswith("\n") or not text else "\n") + f"{IGNORED}\n", encoding="utf-8")
+    click.echo(f"wrote {path}: {IGNORED}")
 
 
 def _starter(name: str) -> str:

@@ -85,5 +85,5 @@ def _tell(result: RunResult, swept: Swept, console: Console) -> None:
 
 def _keep(corpus: Path, swept: Swept, result: RunResult, console: Console) -> None:
     """Keep the earliest failure; the others are mostly the same one, a step later."""
-    if swept.broken and Corpus(corpus).keep(parse_trial(swept.broken[0]), result.findings[0].found):
+    if swept.broken and Corpus.at(corpus).keep(parse_trial(swept.broken[0]), result.findings[0].found):
         console.print(f"kept in {corpus}", soft_wrap=True, highlight=False)

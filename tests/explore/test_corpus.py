@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos.corpus import Corpus
+from chaos.corpus import DEFAULT, EARLIER, Corpus
 from chaos.errors import UsageError
 from chaos.explore import Order, Pool, Search, SimulationPlayer, Tally
 from chaos.plan import Run, find_scenario
@@ -49,7 +49,22 @@ def test_a_corpus_that_cannot_be_read_or_written_is_told(tmp_path: Path) -> None
     with pytest.raises(UsageError, match="readable corpus"):
         Corpus(tmp_path / "bytes.txt").trials("C1.6/all_at_once")
     with pytest.raises(UsageError, match="a file to write to"):
-        Corpus(tmp_path / "nowhere" / "corpus.txt").keep(parse_trial(FAILING), "lost")
+        Corpus(tmp_path / "bytes.txt" / "corpus.txt").keep(parse_trial(FAILING), "lost")
+
+
+def test_the_corpus_by_default_is_with_the_evidence_and_an_earlier_one_is_still_played(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    trial, other = parse_trial(FAILING), parse_trial("C1.6/all_at_once seed=5")
+    EARLIER.write_text(f"{trial}  # lost\n")
+    corpus = Corpus.at(DEFAULT)
+    assert not corpus.keep(trial, "known from before")
+    assert corpus.keep(other, "new")
+    assert corpus.trials(trial.scenario) == [trial, other]
+    assert Path("chaos-evidence/corpus.txt").read_text() == f"{other}  # new\n"
+    assert EARLIER.read_text() == f"{trial}  # lost\n"
+    assert Corpus.at(tmp_path / "own.txt").trials(trial.scenario) == []
 
 
 def test_what_failed_before_is_played_first() -> None:

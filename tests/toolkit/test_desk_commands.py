@@ -54,11 +54,19 @@ def test_init_overwrites_nothing(tmp_path: Path) -> None:
     assert (mine.read_text(), sorted(path.name for path in tmp_path.rglob("*.*"))) == ("mine", ["conftest.py"])
 
 
+def test_init_adds_the_evidence_once_to_what_git_ignores(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_text("*.pyc")
+    for _ in range(2):
+        CliRunner().invoke(cli, ["init", str(tmp_path), "--force"], standalone_mode=False)
+    assert (tmp_path / ".gitignore").read_text() == "*.pyc\nchaos-evidence/\n"
+
+
 @pytest.mark.parametrize("recipe", ["github", "gitlab", "jenkins", "shell", "none"])
 def test_init_writes_the_recipe_that_is_asked_for(recipe: str, tmp_path: Path) -> None:
     assert CliRunner().invoke(cli, ["init", str(tmp_path), "--ci", recipe], standalone_mode=False).exit_code == 0
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert len(written) == (2 if recipe == "none" else 3)
+    assert len(written) == (3 if recipe == "none" else 4)
+    assert (tmp_path / ".gitignore").read_text() == "chaos-evidence/\n"
     ast.parse((tmp_path / "tests" / "chaos" / "test_promises.py").read_text())
 
 
