@@ -104,14 +104,17 @@ async def listen(address: Address) -> Listener:
 
 
 def _listen_on_path(address: UnixAddress) -> Listener:
-    listening = _ListeningSocket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listening, is_bound = _ListeningSocket(socket.AF_UNIX, socket.SOCK_STREAM), False
     try:
         listening.setblocking(False)
         listening.bind(os.fspath(address.path))
+        is_bound = True
         address.path.chmod(0o600)
         listening.listen(BACKLOG)
         return Listener(listening, address)
     except BaseException:
+        if is_bound:  # Made just now, and its lock is held: nobody else can have put a file there.
+            _remove_own(address.path)
         listening.close()
         raise
 

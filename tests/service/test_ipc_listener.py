@@ -280,3 +280,18 @@ async def test_the_listener_says_what_it_is(tmp_path: Path) -> None:
     open_repr = repr(listener)
     listener.close()
     assert (open_repr, repr(listener)) == (f"Listener({tmp_path}/s, listening)", f"Listener({tmp_path}/s, closed)")
+
+
+@pytest.mark.proves("H2.4")
+@pytest.mark.asyncio
+async def test_a_socket_that_cannot_be_made_private_is_not_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, _: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+    path = tmp_path / "s"
+    monkeypatch.setattr(Path, "chmod", refuse)
+    with pytest.raises(DiskError):
+        await listen(UnixAddress(path))
+    assert not path.exists()
