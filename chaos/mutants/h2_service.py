@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from chaos.mutants.mutant import mutant
+from chaos.protocols import WorldKind
 from chaos.replacements import Replacements
 
 SERVICE = "pywats_reliability.client_service.service:AsyncClientService"
@@ -32,10 +33,10 @@ def threads_are_left_to_the_interpreter(service: Replacements) -> None:
         return True
 
     kept: list[Any] = []
-    service.replace("pywats_reliability.store.workers:Workers.close", close)
+    service.replace("pywats_reliability.workers:Workers.close", close)
 
 
-@mutant("H2.4", subtle="only a descriptor for each start")
+@mutant("H2.4", subtle="only a descriptor for each start", worlds=[WorldKind.LIVE])
 def the_lock_is_never_let_go(service: Replacements) -> None:
     """Opens a file to hold the folder with, and lets the garbage collector close it."""
     kept: list[Any] = []
@@ -45,6 +46,28 @@ def the_lock_is_never_let_go(service: Replacements) -> None:
         return await original(self)
 
     service.wrap(f"{SERVICE}.start", start)
+
+
+@mutant("H2.4", subtle="only when the start fails half-way", worlds=[WorldKind.SIMULATION])
+def a_failed_start_is_left_as_it_is(service: Replacements) -> None:
+    """Leaves what a failed start had opened to the end of the process, which is near anyway."""
+
+    async def opens(original: Result, self: Any) -> Any:
+        try:
+            return await original(self)
+        except BaseException:
+            kept.append(self._scope._steps[:])
+            self._scope._steps.clear()
+            raise
+
+    kept: list[Any] = []
+    service.wrap(f"{SERVICE}._open", opens)
+
+
+@mutant("H2.4", subtle="only when the start fails between two calls", worlds=[WorldKind.SIMULATION])
+def a_socket_file_that_is_not_served_stays(service: Replacements) -> None:
+    """Leaves the file of a socket that it could not listen on: the next start replaces it, after all."""
+    service.replace("pywats_reliability.ipc.listener:_remove_own", lambda path: None)
 
 
 @mutant("H2.6", subtle="only timers")

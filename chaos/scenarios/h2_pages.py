@@ -69,7 +69,7 @@ async def a_hundred_times_open_and_closed(world: World) -> None:
     )
 
 
-@scenario(proves=["H2.3"], faults=["cleanup.raise"], limit_s=400)
+@scenario(proves=["H2.3"], faults=["cleanup.raise"], limit_s=400, judged_by=["every_step_runs_and_is_told"])
 async def each_step_of_a_cleanup_fails(world: World) -> None:
     """Each step of each page's clean-up raises, and all at once: the others run, and every error is told."""
     found = await played(world, "steps_fail")

@@ -6,7 +6,7 @@ from chaos.live.world import LiveWorld
 from chaos.protocols import World, scenario
 
 
-@scenario(proves=["H2.4"], faults=["service.start_and_stop"], limit_s=120)
+@scenario(proves=["H2.4"], faults=["service.start_and_stop"], limit_s=120, judged_by=["nothing_is_left"])
 async def a_hundred_starts_and_stops(world: World) -> None:
     """A hundred starts and stops in one process leave no task, thread, descriptor or socket more than before."""
     cycles = 100

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from chaos.worlds.looks import WorldLooks
 from chaos.worlds.waiting import until
 
 START_LIMIT_S = 300.0
+LIVES_LIMIT_S = 3 * 3600.0
 STARTS_MAX = 3
 
 
@@ -196,6 +197,23 @@ class SimWorld(WorldLooks, Hands):
         said = [record.text for record in self.stage.log.records if record.process == name]
         ended = lives[0] if lives else {"crashed": process.traceback()[-300:]}
         self.history.observe("life", **ended, said=said)
+
+    async def live_again_and_again(
+        self, plans: Sequence[Sequence[int]], starting: Callable[[], AbstractContextManager[object]]
+    ) -> None:
+        """Start and stop the subject in one process (see ``SimulatedSubject.lives``); observe each as ``lived``."""
+        kernel, name = self.stage.kernel, f"{self.subject.name}-again"
+        self.simulated.prepare(self.site)
+        self.stage.network.place(name, STATION)
+
+        def told(life: Mapping[str, Any]) -> None:
+            files, sockets = self.stage.disk.table_of(process), self.stage.network.table(process).sockets
+            self.history.observe("lived", **life, descriptors=len(files), sockets=len(sockets))
+
+        process = kernel.start(name, self.simulated.lives(self.site, plans, starting, told))
+        self.history.fault("service.start_and_stop", times=len(plans))
+        await SimService(kernel, process, self.subject, self.site, self.history, {}, self._draw).exited(LIVES_LIMIT_S)
+        self.history.observe("lives", planned=len(plans), crashed=process.traceback()[-300:] if process.error else "")
 
     async def probe(self, name: str, **arguments: Any) -> Mapping[str, Any]:
         """Raise ``NotAvailableError``: a probe looks at real processes."""

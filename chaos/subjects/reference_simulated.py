@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import inspect
 import logging
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from chaos.protocols import Site
@@ -19,8 +22,9 @@ from pywats_reliability.config import ClientConfig
 from pywats_reliability.config_file import load_or_create
 from pywats_reliability.converter_pool import never_known
 from pywats_reliability.disk import Disk
-from pywats_reliability.errors import ReliabilityError
+from pywats_reliability.errors import ReliabilityError, StartError
 from pywats_reliability.logs import Secrets
+from pywats_reliability.scope import Closer
 from pywats_reliability.shutdown import EXIT_FAILED, ShutdownReport
 
 log = logging.getLogger(__name__)
@@ -84,6 +88,28 @@ class SimulatedReference(ReferenceSubject):
 
         return main
 
+    def lives(
+        self,
+        site: Site,
+        plans: Sequence[Sequence[int]],
+        starting: Callable[[], AbstractContextManager[object]],
+        told: Callable[[Mapping[str, Any]], object],
+    ) -> Callable[[], Any]:
+        """See ``SimulatedSubject``."""
+
+        async def main() -> int:
+            me = asyncio.current_task()
+            for plan in plans:
+                service = AsyncClientService(site.data, *_prepared(site, self._environment(site)))
+                found = await _lived(service, plan, starting)
+                found["left"] = await asyncio.to_thread(os.path.exists, self.ipc_address(site))
+                threads = [t.name for t in threading.enumerate() if t is not threading.main_thread()]
+                others = [task.get_name() for task in asyncio.all_tasks() if task is not me]
+                told({**found, "tasks": others, "threads": [n for n in threads if not n.startswith("asyncio")]})
+            return 0
+
+        return main
+
     def _settings(self, site: Site) -> dict[str, Any]:
         return dict(self.settings(site))
 
@@ -112,6 +138,42 @@ async def _called(service: AsyncClientService, after_s: float, what: str) -> tup
     except ReliabilityError as error:
         return what, type(error).__name__, None
     return what, "", None
+
+
+async def _lived(
+    service: AsyncClientService, plan: Sequence[int], starting: Callable[[], AbstractContextManager[object]]
+) -> dict[str, Any]:
+    """Start and stop once, with the steps of ``plan`` failing; return what is said of it."""
+    steps, ran, failed, error = list[str](), list[str](), list[str](), ""
+    with starting():
+        try:
+            await service.start()
+        except StartError as failure:
+            error = str(failure)
+    owned = service._scope._steps  # noqa: SLF001 - the subject knows its service; no other place has all the steps
+    for place, (name, closer) in enumerate(owned):
+        steps.append(name)
+        owned[place] = (name, _noted(name, closer, ran, failed if place in plan else None))
+    report = await service.stop()
+    await asyncio.sleep(SETTLES_S)
+    return {
+        "start_error": error, "status": service.status, "steps": steps, "ran": ran, "failed": failed,
+        "errors": list(report.errors),
+    }  # fmt: skip
+
+
+def _noted(name: str, closer: Closer, ran: list[str], failed: list[str] | None) -> Closer:
+    """Return a step that notes that it ran, does its work, and then fails if it is to (``failed`` is given)."""
+
+    async def close() -> None:
+        ran.append(name)
+        if inspect.isawaitable(result := closer()):
+            await result
+        if failed is not None:
+            failed.append(name)
+            raise OSError(errno.EIO, f"planted in {name}")
+
+    return close
 
 
 def _prepared(site: Site, environment: Mapping[str, str]) -> tuple[ClientConfig, Surroundings]:
