@@ -119,8 +119,12 @@ def _texts(folder: Path, files: Mapping[str, str]) -> Files:
 
 def _write_at_once(path: Path, text: str) -> None:
     aside = path.with_name(f".{path.name}.new")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
+    try:
+        aside.write_text(text, encoding="utf-8")
+        aside.replace(path)
+    except OSError:
+        aside.unlink(missing_ok=True)
+        raise
 
 
 def _named_files(folder: Path) -> set[str]:

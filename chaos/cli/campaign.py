@@ -165,13 +165,25 @@ def executed(runner: Runner, runs: Sequence[Run], limit_s: float | None = None) 
 
 
 def cut_short(work: Callable[[], Awaitable[object]], limit_s: float | None = None) -> bool:
-    """Do the work in an event loop of its own; return whether SIGINT, SIGTERM or the limit cancelled it."""
+    """Do the work in an event loop of its own; return whether SIGINT, SIGTERM or the limit cancelled it.
+
+    Once a signal has, no further one is heard: what is left to do (workers are ended, evidence is written) has limits,
+    and must not be torn by somebody's second Ctrl-C.
+    """
+    heard: list[int] = []
+    cancel: list[Callable[[], object]] = []
+
+    def hear(number: int, _: object) -> None:
+        heard.append(number)
+        if len(heard) == 1 and cancel:
+            cancel[0]()
 
     async def until_signal() -> bool:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None, "this coroutine runs in a task"
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, task.cancel)
+        cancel.append(lambda: loop.call_soon_threadsafe(task.cancel))
+        if heard:
+            return True
         try:
             async with asyncio.timeout(limit_s):
                 await work()
@@ -179,4 +191,9 @@ def cut_short(work: Callable[[], Awaitable[object]], limit_s: float | None = Non
             return True
         return False
 
-    return asyncio.run(until_signal())
+    before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        return asyncio.run(until_signal())
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_IGN if heard else handler)

@@ -87,7 +87,11 @@ def verify(*, out: Path, against: Path | None, as_json: bool, subject_name: str,
         outcome = campaign.outcome()
         if before:
             outcome = compared(outcome, before, allowed=allowed)
-        document = _write(outcome, out, options["junit"])
+        try:
+            document = _write(outcome, out, options["junit"])
+        except UsageError:  # Whatever the disk says, what was found is told.
+            shared_options.show(outcome, console, as_json=as_json)
+            raise
     shared_options.show(outcome, console, as_json=as_json, document=document)
     console.print(f"evidence: {out / 'report.html'}", soft_wrap=True, highlight=False)
     return outcome.exit_code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -92,6 +93,38 @@ def test_an_interrupted_run_leaves_nothing_and_shows_what_there_is(
     out, _ = process.communicate(timeout=30)
     assert (process.returncode, b"interrupted" in out) == (code, True)
     assert not [child for child in children if child.is_running()]
+
+
+def test_whoever_is_impatient_tears_no_evidence(tmp_path: Path) -> None:
+    command = [*COMMAND, "verify", "--property", "C1.3", "--world", "live"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE)
+    _children_once_there(process)
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.01)
+    out, _ = process.communicate(timeout=30)
+    assert (process.returncode, b"evidence:" in out) == (130, True)
+    assert json.loads((tmp_path / "chaos-evidence" / "evidence.json").read_text())["interrupted"]
+
+
+def _of_small_files() -> None:
+    """Let every file be as small as on a disk that is full."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, 4_000))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the system has no limit for the size of files")
+def test_where_the_evidence_does_not_fit_one_line_says_so_and_the_outcome_is_told(tmp_path: Path) -> None:
+    command = [*COMMAND, "verify", "--property", "C1.8", "--world", "sim", "--seeds", "1"]
+    found = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False, preexec_fn=_of_small_files
+    )
+    assert found.returncode == ExitCode.USAGE
+    assert "1 property: 1 held" in found.stdout
+    assert "expected a folder to write to at chaos-evidence, found File too large; name another" in found.stderr
+    assert "Traceback" not in found.stderr
 
 
 def test_a_killed_run_leaves_nothing(tmp_path: Path) -> None:
