@@ -98,4 +98,4 @@ def _owner_of(target: str) -> tuple[Any, str]:
 
 def _package_of(module_name: str) -> list[Any]:
     package = module_name.partition(".")[0]
-    return [module for name, module in list(sys.modules.items()) if name.partition(".")[0] == package]
+    return [module for name, module in sys.modules.copy().items() if name.partition(".")[0] == package]

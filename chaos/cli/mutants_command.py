@@ -25,7 +25,10 @@ JOBS = os.cpu_count() or 1
 @click.argument("names", nargs=-1)
 @click.option("--property", "chosen", multiple=True, metavar="ID", help="Only mutants of this property or guarantee.")
 @click.option("--planted", "of_ten", is_flag=True, help="Only ten classic bugs that a proof of this kind has to find.")
-@click.option("--jobs", type=click.IntRange(min=1), default=JOBS, show_default="every core", help="Hunts at a time.")
+@click.option(
+    "--jobs", type=click.IntRange(min=1), default=JOBS, show_default="every core",
+    help="Worker processes; beside them, twice as many live runs.",
+)  # fmt: skip
 @click.option("--seeds", type=click.IntRange(min=1), default=400, show_default=True, help="Schedules tried at most.")
 @click.option("--repeat", type=click.IntRange(min=1), default=3, show_default=True, help="Hunts, from other seeds.")
 @click.option(

@@ -1,7 +1,7 @@
 """One hunt for one mutant: world after world and seed after seed, until its own property breaks or it was in vain.
 
 * Simulated and crash runs are played in a worker process, which is ended with its hunt when the time for that is over:
-  a mutant may swallow everything that would end it otherwise.
+  a mutant may swallow everything that would end it otherwise. It gives way to live runs, which measure real time.
 * Live runs are played here, with the mutant planted in every process that they start; a cancelled one is undone.
 """
 
@@ -12,12 +12,14 @@ import functools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 from chaos.checkers import all_checkers
 from chaos.errors import ChaosError
 from chaos.explore.crash_player import explore_story, models_of
 from chaos.explore.order import Order, Tally
 from chaos.explore.pool import Pool, WorkerDiedError
+from chaos.explore.turns import Turns
 from chaos.explore.worker import play_order
 from chaos.live.world import open_live_world
 from chaos.mutants import Mutant
@@ -29,8 +31,9 @@ from chaos.seed import Seed
 from chaos.subjects import find_subject
 from chaos.verdict import Finding, Verdict
 
-CHUNK = 10
 SEEDS_APART = 1_000_000
+SEEDS_FIRST = 30
+"""So many schedules are played before crash states are explored, which are all there is to say of a mistake."""
 OUT_OF_TIME = "ran out of time"
 WORKER_DIED = "its worker died"
 
@@ -44,7 +47,7 @@ class Terms:
     limit_s: float = 150.0
     policy: str = "portfolio"
     worlds: tuple[WorldKind, ...] = (WorldKind.SIMULATION, WorldKind.CRASH, WorldKind.LIVE)
-    """In the order in which they are tried: the cheapest first."""
+    """In the order in which they are tried: the cheapest first. Beside crash states, simulation has two goes."""
 
 
 @dataclass(slots=True)
@@ -82,12 +85,8 @@ class Hunter:
     """Hunts one mutant at a time, with a worker process of its own; close it in the end."""
 
     def __init__(self, subject: str, terms: Terms) -> None:
-        self._subject, self._terms, self._pool = subject, terms, Pool(1)
-        self._ways = {
-            WorldKind.SIMULATION: self._simulated,
-            WorldKind.CRASH: self._explored,
-            WorldKind.LIVE: self._lived,
-        }
+        self._subject, self._terms, self._pool = subject, terms, Pool(1, gives_way=True)
+        self._paces: dict[str, float] = {}
 
     async def hunt(self, mutant: Mutant) -> list[Chase]:
         """Return what each hunt came to; none where no scenario proves the property in the mutant's worlds."""
@@ -102,11 +101,7 @@ class Hunter:
         chase = Chase(mutant.property_id)
         try:
             async with asyncio.timeout(self._terms.limit_s) as limit:
-                for world in worlds:
-                    chase.world = world
-                    await self._ways[world](mutant, chase, number)
-                    if chase.is_hit:
-                        break
+                await self._through(worlds, mutant, chase, number)
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -119,32 +114,53 @@ class Hunter:
             self.close()  # The next hunt begins with another worker.
         return chase
 
-    async def _simulated(self, mutant: Mutant, chase: Chase, number: int) -> None:
-        """Play the stories in turn, a few seeds each time, until the property breaks or the seeds are used up."""
-        stories, limit = stories_of(mutant, WorldKind.SIMULATION), self._terms.seeds
-        first, size = (number + 1) * SEEDS_APART, 1
-        while chase.played < limit:
-            for story in stories:
-                order = Order(story.name, first, size, self._subject, mutant.name, self._terms.policy)
-                chase.add(await self._pool.run(play_order, order), mutant)
-                if chase.is_hit or chase.played >= limit:
-                    return
-            first += size
-            size = min(size * 2, CHUNK)
+    async def _through(self, worlds: Sequence[WorldKind], mutant: Mutant, chase: Chase, number: int) -> None:
+        """Hunt in one world after the other, until the property breaks."""
+        seeds, legs = self._terms.seeds, list(worlds)
+        turns = Turns([story.name for story in stories_of(mutant, WorldKind.SIMULATION)], self._paces)
+        if legs[:2] == [WorldKind.SIMULATION, WorldKind.CRASH]:
+            chase.world = legs[0]
+            await self._simulated(mutant, chase, number, turns, min(SEEDS_FIRST, seeds))
+            legs[:2] = [legs[1], legs[0]]
+        for world in legs:
+            if chase.is_hit:
+                return
+            chase.world = world
+            if world is WorldKind.SIMULATION:
+                await self._simulated(mutant, chase, number, turns, seeds)
+            elif world is WorldKind.CRASH:
+                await self._explored(mutant, chase)
+            else:
+                await self._lived(mutant, chase, number)
 
-    async def _explored(self, mutant: Mutant, chase: Chase, _: int) -> None:
-        """Explore the stories' crash states, model by model, until the property breaks in one; ``played``: states."""
-        for story in (story.name.rpartition("/")[2] for story in stories_of(mutant, WorldKind.CRASH)):
-            for model in models_of(self._subject, story):
-                began = time.monotonic()
-                (tally,) = await self._pool.run(explore_story, self._subject, story, [model], mutant.name)
-                chase.played += tally.states
-                chase.took_s += time.monotonic() - began
-                broken = {p for p, verdict in tally.verdicts.items() if verdict is Verdict.BROKEN}
-                line = f"pywats-chaos crash-state {story} --model {model} --way {tally.way or '-'}"
-                chase.judge(broken, f"{line} --mutant {mutant.name}")
-                if chase.is_hit:
-                    return
+    async def _simulated(self, mutant: Mutant, chase: Chase, number: int, turns: Turns, seeds: int) -> None:
+        """Play the stories in turns, a few seeds each time, until the property breaks or so many have been played."""
+        while turns.played < seeds and not chase.is_hit:
+            story, played, size = turns.next()
+            first = (number + 1) * SEEDS_APART + played
+            order = Order(story, first, size, self._subject, mutant.name, self._terms.policy)
+            tally = await self._pool.run(play_order, order)
+            turns.took(story, tally.played, tally.took_s)
+            chase.add(tally, mutant)
+
+    async def _explored(self, mutant: Mutant, chase: Chase) -> None:
+        """Explore all stories' crash states under one model after the other, until the property breaks in one.
+
+        ``played``: states. What breaks at all mostly breaks under the first model, posix, which forbids the least.
+        """
+        stories = [story.name.rpartition("/")[2] for story in stories_of(mutant, WorldKind.CRASH)]
+        rounds = zip_longest(*(models_of(self._subject, story) for story in stories))
+        pairs = [pair for models in rounds for pair in zip(stories, models, strict=True) if pair[1]]
+        for story, model in pairs:
+            began = time.monotonic()
+            (tally,) = await self._pool.run(explore_story, self._subject, story, [model], mutant.name)
+            chase.played += tally.states
+            chase.took_s += time.monotonic() - began
+            broken = {p for p, verdict in tally.verdicts.items() if verdict is Verdict.BROKEN}
+            line = f"pywats-chaos crash-state {story} --model {model} --way {tally.way or '-'}"
+            chase.judge(broken, f"{line} --mutant {mutant.name}")
+            if chase.is_hit:
+                return
 
     async def _lived(self, mutant: Mutant, chase: Chase, number: int) -> None:
         """Play each story once, the shortest first, until the property breaks."""
@@ -157,6 +173,7 @@ class Hunter:
                 chase.played += 1
                 chase.took_s += result.took_s
                 chase.judge(_broken(result.findings), f"pywats-chaos mutants {mutant.name}")
+                chase.trouble = f"the run failed: {result.error}" if result.error and not chase.is_hit else ""
                 if any(finding.verdict is Verdict.NOT_AVAILABLE for finding in result.findings):
                     chase.absent = result.findings[0].found
             if chase.is_hit:
@@ -176,8 +193,9 @@ def worlds_of(mutant: Mutant, terms: Terms) -> list[WorldKind]:
 
 
 def stories_of(mutant: Mutant, world: WorldKind) -> list[Scenario]:
-    """Return the scenarios that prove the mutant's property in a world."""
-    return [s for s in all_scenarios() if mutant.property_id in s.proves and world in s.worlds]
+    """Return the scenarios that prove the mutant's property in a world, those first that are there for it above all."""
+    found = [s for s in all_scenarios() if mutant.property_id in s.proves and world in s.worlds]
+    return sorted(found, key=lambda s: s.proves[0] != mutant.property_id)
 
 
 def _broken(findings: Sequence[Finding]) -> set[str]:

@@ -3,6 +3,7 @@
 * A mutant is *found* when its own property is broken, whatever the repetition. One that only another property sees is
   found by accident: the proof that should have seen it is blind. One that nothing sees survived.
 * The worlds that have scenarios for the property are tried in turn: the simulated one costs the least.
+* Those that only live runs can find have hunters of their own, more than there are workers: a live run mostly waits.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import statistics
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
-from chaos.explore.chase import Chase, Hunter, Terms
+from chaos.explore.chase import Chase, Hunter, Terms, stories_of, worlds_of
 from chaos.mutants import Mutant
 from chaos.outcome import MutantResult
+from chaos.protocols import WorldKind
 
+LIVE_PER_JOB = 2
 NOT_HUNTED = "not hunted"
 NOT_AVAILABLE = "not available here"
 
@@ -80,7 +83,7 @@ class Caught:
 
 
 class Hunt:
-    """Hunts mutants with ``jobs`` hunters, a worker process each."""
+    """Hunts mutants with ``jobs`` hunters, a worker process each, and twice as many that only play live runs."""
 
     def __init__(self, subject: str, terms: Terms, jobs: int) -> None:
         self._subject, self._terms, self._jobs = subject, terms, jobs
@@ -88,20 +91,17 @@ class Hunt:
     async def all(self, mutants: Sequence[Mutant]) -> AsyncGenerator[Caught, None]:
         """Yield what became of each mutant, in the order in which that is known; left early, every worker is ended."""
         with contextlib.ExitStack() as stack:
-            free: asyncio.Queue[Hunter] = asyncio.Queue(self._jobs)
-            for _ in range(self._jobs):
-                hunter = Hunter(self._subject, self._terms)
-                stack.callback(hunter.close)
-                free.put_nowait(hunter)
+            workers, live = self._hunters(stack, self._jobs), self._hunters(stack, self._jobs * LIVE_PER_JOB)
 
             async def one(mutant: Mutant) -> Caught:
+                free = live if worlds_of(mutant, self._terms) == [WorldKind.LIVE] else workers
                 hunter = await free.get()
                 try:
                     return caught(mutant, await hunter.hunt(mutant))
                 finally:
                     free.put_nowait(hunter)
 
-            tasks = [asyncio.ensure_future(one(mutant)) for mutant in mutants]  # noqa: TID251 - awaited just below
+            tasks = [asyncio.ensure_future(one(mutant)) for mutant in _longest_first(mutants)]  # noqa: TID251
             try:
                 for ended in asyncio.as_completed(tasks):
                     yield await ended
@@ -110,8 +110,23 @@ class Hunt:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)  # Live worlds are left properly.
 
+    def _hunters(self, stack: contextlib.ExitStack, count: int) -> asyncio.Queue[Hunter]:
+        """Return hunters that are free, each closed with the stack; none has a worker before it needs one."""
+        free: asyncio.Queue[Hunter] = asyncio.Queue(count)
+        for _ in range(count):
+            hunter = Hunter(self._subject, self._terms)
+            stack.callback(hunter.close)
+            free.put_nowait(hunter)
+        return free
+
     def __repr__(self) -> str:
         return f"Hunt({self._subject}, {self._jobs} at a time)"
+
+
+def _longest_first(mutants: Sequence[Mutant]) -> list[Mutant]:
+    """Return them so that none that may take long in live runs begins when the others have ended."""
+    limits_s = {m.name: max((s.limit_s for s in stories_of(m, WorldKind.LIVE)), default=0.0) for m in mutants}
+    return sorted(mutants, key=lambda mutant: -limits_s[mutant.name])
 
 
 def caught(mutant: Mutant, chases: Sequence[Chase]) -> Caught:

@@ -49,7 +49,7 @@ def the_second_signal_kills(service: Replacements) -> None:
     service.wrap(f"{SERVICE}.request_shutdown", then_as_usual)
 
 
-@mutant("C1.9", subtle="only when it is killed between the two", worlds=(WorldKind.LIVE,))
+@mutant("C1.9", subtle="only when it is killed between the two")
 def files_away_before_it_hands_over(service: Replacements) -> None:
     """Files a source away as soon as it was read: two conversions of one file would be worse."""
 
@@ -60,7 +60,7 @@ def files_away_before_it_hands_over(service: Replacements) -> None:
     service.wrap(f"{POOL}.conversion:Conversion._hand_over", hand_over)
 
 
-@mutant("C1.9", subtle="only when the writer pauses", worlds=(WorldKind.LIVE,))
+@mutant("C1.9", subtle="only when the writer pauses")
 def takes_what_it_sees(service: Replacements) -> None:
     """Takes a file when it is there: testers write their files in one go."""
     service.replace(f"{POOL}.items:_is_due", lambda item, now, settle_s: True)

@@ -73,7 +73,7 @@ async def _taken_away(world: LiveWorld, name: str) -> None:
     await world.until(lambda: asyncio.to_thread(is_there), lambda there: not there, f"{name} filed away", 30)
 
 
-@scenario(proves=["C1.9"], faults=["failpoint.kill", "process.kill"], limit_s=150)
+@scenario(proves=["C1.9"], faults=["failpoint.kill", "process.kill"], limit_s=150, worlds=EVERYWHERE)
 async def conversions_are_killed_at_every_step(world: LiveWorld) -> None:
     """The service dies at each step of a conversion, and finds at its start what was dropped while it was down."""
     bodies = iter(world.sample_reports(2 * len(PLACES)))

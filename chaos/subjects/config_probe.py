@@ -49,7 +49,7 @@ def try_configurations(folder: Path, seed_number: int) -> dict[str, Any]:
     for _ in range(ROUNDS):
         _round_trip(tally, draw, folder)
     if not (tally.wrong_mapping or tally.wrong_orders or tally.wrong_round_trips):  # It takes far longer than the rest.
-        _ways(tally, folder)
+        _ways(tally, draw, folder)
     return {key: value[:SHOWN_MAX] if isinstance(value, list) else value for key, value in asdict(tally).items()}
 
 
@@ -75,21 +75,24 @@ def _kind(error: BaseException | None) -> str:
     return next(kinds, "another error")
 
 
-def _ways(tally: Tally, folder: Path) -> None:
-    """H4.3: the same value gets the same answer by each way in, the file among them."""
-    path = folder / "ways.json"
-    base = ClientConfig().to_dict()
-    for setting in SETTINGS.values():
+def _ways(tally: Tally, draw: random.Random, folder: Path) -> None:
+    """H4.3: the same value gets the same answer by each way in, the file among them.
+
+    The first setting with which something is wrong is the last; no setting is always late.
+    """
+    path, untouched = folder / "ways.json", ClientConfig()
+    base = untouched.to_dict()
+    for setting in draw.sample(list(SETTINGS.values()), len(SETTINGS)):
         for value in [*BAD_VALUES.values(), *_candidates(setting)]:
-            answers = {name: _answer(lambda way=way: way(ClientConfig(), setting.name, value)) for name, way in WAYS.items()}  # type: ignore[misc]  # noqa: B023, E501
+            answers = {name: _answer(lambda way=way: way(untouched.copy(), setting.name, value)) for name, way in WAYS.items()}  # type: ignore[misc]  # noqa: B023, E501
             if _is_json(value):
                 path.write_text(json.dumps({**base, setting.name: value}), encoding="utf-8")
                 answers["file"] = _answer(lambda: load_config(path))
             tally.ways += len(answers)
             if len(set(answers.values())) > 1:
                 tally.wrong_ways.append(f"{setting.name} = {str(value)[:40]!r}: {answers}")
-            if len(tally.wrong_ways) >= SHOWN_MAX:
-                return
+        if tally.wrong_ways:
+            return
 
 
 def _is_json(value: Any) -> bool:

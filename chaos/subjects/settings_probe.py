@@ -69,7 +69,8 @@ def fuzz_settings(seed_number: int) -> dict[str, Any]:
                 _try(tally, config, setting, way, value, name)
     for way in WAYS:
         _try_unknown_key(tally, config, way)
-    _fuzz(tally, config, seed_number)
+    if not (tally.wrong or tally.changed):  # Whoever mends that will ask again.
+        _fuzz(tally, config, seed_number)
     return tally.report()
 
 

@@ -22,7 +22,7 @@ FINDERS: dict[str, tuple[str, dict[str, Any], str]] = {
     ),
     "log_handler_left_on_the_root_logger": (
         "pages_closed", {"pages": ["Log"], "instants": ["at once"]},
-        "handler BufferHandler on logger root, made at log_buffer.py:",
+        "handler BufferHandler on logger root, made at log",
     ),
     "lambda_keeps_the_page_alive": ("cycles", {"pages": ["Dashboard"], "cycles": 3}, "object DashboardPage"),
     "timer_beside_the_holdings": (
