@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 
 from chaos.explore.turns import SIZE_MAX, SLICE_S, Turns
 
 TAKES_S = {"quick": 0.02, "slow": 1.5}
 
 
-def spent(turns: Turns, total_s: float) -> Counter[str]:
+def spent(turns: Turns, total_s: float) -> dict[str, float]:
     """Let both have their turns for so long; return how long each has played."""
-    played: Counter[str] = Counter()
-    while played.total() < total_s:
+    played: dict[str, float] = dict.fromkeys(TAKES_S, 0.0)
+    while sum(played.values()) < total_s:
         story, _, size = turns.next()
         turns.took(story, size, size * TAKES_S[story])
         played[story] += size * TAKES_S[story]
