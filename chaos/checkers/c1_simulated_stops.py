@@ -71,6 +71,12 @@ def every_stop_is_the_same_stop(history: History) -> Finding:
     return judged("one end of all stops, nothing left", wrong, of=len(lives) * len(again))
 
 
+def a_signal_ends_a_restart(history: History) -> Finding:
+    """C1.7: a signal that came at any moment of a restart ended the process; nothing accepted was lost."""
+    looks = history.observed("signalled")
+    return judged("ended by a signal during a restart", lost(history) if looks else [], of=len(looks))
+
+
 def a_stop_tells_how_far_it_is(history: History) -> Finding:
     """C1.12: phase, work in flight and seconds left are followed over IPC; three forced stops in a row are told."""
     wrong, plans = [], history.observed("forced")
@@ -106,6 +112,7 @@ CHECKERS: Mapping[str, tuple[Checker, ...]] = {
     "C1.1": (dropped_files_are_left_alone,),
     "C1.2": (the_stop_ends_with_its_last_answer,),
     "C1.3": (the_window_is_used_and_kept,),
+    "C1.7": (a_signal_ends_a_restart,),
     "C1.8": (every_stop_is_the_same_stop,),
     "C1.12": (a_stop_tells_how_far_it_is,),
 }

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from chaos.mutants.mutant import mutant
 from chaos.protocols import WorldKind
 from chaos.replacements import Replacements
 
+SERVICE = "pywats_reliability.client_service.service:AsyncClientService"
 STORE = "pywats_reliability.store"
 Result = Callable[..., Any]
 
@@ -45,3 +47,41 @@ def the_guard_leaves_with_the_stop(service: Replacements) -> None:
 def new_limits_never_reach_the_store(service: Replacements) -> None:
     """Keeps the limits with which the store was made, whatever the configuration says since."""
     service.replace(f"{STORE}.report_store:ReportStore.limit", lambda _store, _limits: None)
+
+
+@mutant("C1.7", subtle="only between the end of a stop and the next start")
+def signals_stay_ignored_until_the_next_start(service: Replacements) -> None:
+    """Ignores signals once the stop is over: another one must not change the exit code."""
+    ignored = dict.fromkeys((signal.SIGTERM, signal.SIGINT), signal.SIG_IGN)
+    service.replace("pywats_reliability.cli.process:SIGNALS", ignored)
+
+
+@mutant("C1.7", subtle="only during the stop that a restart begins with")
+def a_signal_only_hurries_a_restart(service: Replacements) -> None:
+    """Takes a signal during the stop of a restart for a wish to have that sooner."""
+
+    def restarts(original: Result, self: Any) -> None:
+        original(self)
+        self.wanted_again = self.restart_requested
+
+    async def run(original: Result, self: Any) -> Any:
+        report = await original(self)
+        self.restart_requested = getattr(self, "wanted_again", False)
+        return report
+
+    service.wrap(f"{SERVICE}.request_restart", restarts)
+    service.wrap(f"{SERVICE}.run", run)
+
+
+@mutant("C1.9", subtle="only where a folder's name cannot be synced", worlds=(WorldKind.CRASH,))
+def a_folder_that_is_there_is_durable(service: Replacements) -> None:
+    """Leaves a folder whose name could not be synced where it is: the next call finds it there."""
+
+    def make_folder(disk: Any, path: Any) -> None:
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+        for folder in reversed(missing):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        for folder in reversed(missing):
+            disk.sync_folder(folder.parent)
+
+    service.replace("pywats_reliability.disk:Disk.make_folder", make_folder)

@@ -233,8 +233,8 @@ class SimWorld(WorldLooks, Hands):
         """End the subject as it stands, by SIGKILL or with its whole machine, if it is alive."""
         process = self.service.process
         if process.is_alive:
-            process.kill(power_lost=power_lost)
             self.history.fault("process.power" if power_lost else "process.kill", pid=process.number)
+            process.kill(power_lost=power_lost)  # Called from within a call of its own, this never returns.
 
     async def end_subject(self, how: str, *, within: str = "") -> Callable[[], Awaitable[None]]:
         """End the subject by ``kill``, ``power`` or ``term``; return what starts it again (once somebody asks).

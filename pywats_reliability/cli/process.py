@@ -164,6 +164,7 @@ async def serve(
 
     def asked(_: int, __: FrameType | None) -> None:
         guard.arm()
+        service.restart_requested = False  # At once: the loop may have no turn left before somebody looks at it.
         loop.call_soon_threadsafe(service.request_shutdown)
 
     for number in SIGNALS:

@@ -160,6 +160,7 @@ class AsyncClientService:
 
     def request_shutdown(self) -> None:
         """Ask for the graceful stop; asked again, what is in flight is cancelled at once (C1.7). Returns at once."""
+        self.restart_requested = False  # Whoever asks wants an end, also of a restart under way.
         if self.shutdown_requested.is_set():
             self.shutdown.escalate()
         elif self._starting is not None and not self._starting.done():
@@ -169,9 +170,10 @@ class AsyncClientService:
         self.shutdown_requested.set()
 
     def request_restart(self) -> None:
-        """Ask for the graceful stop, and remember that a new start is wanted after it."""
-        self.restart_requested = True
-        self.request_shutdown()
+        """Ask for the graceful stop, and remember that a new start is wanted after it; nothing where it is stopping."""
+        if not self.shutdown_requested.is_set():
+            self.request_shutdown()
+            self.restart_requested = True
 
     def sync_now(self) -> int:
         """Let every report that waits for its retry be tried at once; return how many waited."""

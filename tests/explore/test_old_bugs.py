@@ -42,7 +42,8 @@ async def test_a_simulated_run_shows_the_bug_and_holds_without_it(pool: Pool, bu
 @pytest.mark.parametrize("bug", CRASHED, ids=lambda bug: bug.commit)
 def test_crash_states_show_the_bug_and_hold_without_it(bug: OldBug) -> None:
     story, model, mutant = find_crash_story("reference", bug.run), model_named(bug.model), find_mutant(bug.mutant)
+    bounds = Bounds(seconds=20, is_disturbed=story.is_disturbed)
     with planted(mutant):
-        assert Explorer(story, model).explore().verdict(mutant.property_id) is Verdict.BROKEN
-    honest = Explorer(story, model, Bounds(seconds=20)).explore()
+        assert Explorer(story, model, bounds).explore().verdict(mutant.property_id) is Verdict.BROKEN
+    honest = Explorer(story, model, bounds).explore()
     assert not honest.broken

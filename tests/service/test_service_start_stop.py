@@ -164,6 +164,23 @@ async def test_from_the_request_on_nothing_is_accepted(tmp_path: Path) -> None:
         assert names_in(tmp_path / "data" / "pending") == []
 
 
+@pytest.mark.proves("C1.7")
+async def test_whoever_asks_for_the_stop_takes_a_restart_back(tmp_path: Path) -> None:
+    async with running(tmp_path) as service:
+        service.request_restart()
+        wanted = service.restart_requested
+        service.request_shutdown()
+        assert (wanted, service.restart_requested) == (True, False)
+
+
+@pytest.mark.proves("C1.7")
+async def test_a_restart_that_is_asked_for_during_a_stop_takes_nothing_back(tmp_path: Path) -> None:
+    async with running(tmp_path) as service:
+        service.request_shutdown()
+        service.request_restart()
+        assert not service.restart_requested
+
+
 @pytest.mark.proves("C1.1")
 async def test_a_producer_that_submits_in_a_loop_loses_nothing_it_was_promised(tmp_path: Path) -> None:
     """Each report is either refused or kept or delivered; none is acknowledged and gone."""

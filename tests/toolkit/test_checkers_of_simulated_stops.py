@@ -66,6 +66,17 @@ def lived(*, starts_again: bool = True, **more: Any) -> Callable[[Pen], None]:
     return tell
 
 
+def signalled_in_a_restart(*, is_lost: bool = False) -> Callable[[Pen], None]:
+    def tell(pen: Pen) -> None:
+        pen.history.invoke("submit", report_id="a", sha256="ab").ok(id="a")
+        pen.history.observe("signalled", exit=0)
+        kept = [] if is_lost else [{"folder": "pending", "report_id": "a", "sha256": "ab", "attempts": 0}]
+        pen.history.observe("folders", reports=kept)
+        pen.history.observe("deliveries", reports={})
+
+    return tell
+
+
 def logged_once(pen: Pen) -> None:
     pen.planned("ping")
     pen.fails("ping", "failure 1; restart in 1 s")
@@ -190,6 +201,9 @@ CASES: tuple[tuple[Checker, Callable[[Pen], None], Verdict], ...] = (
     (c2_silent_tasks.a_blocked_loop_is_told, block_of(3, said="9.0"), BROKEN),
     (c2_silent_tasks.a_blocked_loop_is_told, block_of(0.3, said="0.3"), BROKEN),
     (c2_silent_tasks.a_blocked_loop_is_told, block_of(0.3), HELD),
+    (c1_simulated_stops.a_signal_ends_a_restart, signalled_in_a_restart(), HELD),
+    (c1_simulated_stops.a_signal_ends_a_restart, signalled_in_a_restart(is_lost=True), BROKEN),
+    (c1_simulated_stops.a_signal_ends_a_restart, lived(), NOT_EXERCISED),
     (c1_simulated_stops.every_stop_is_the_same_stop, lived(), HELD),
     (c1_simulated_stops.every_stop_is_the_same_stop, lived(ends=2), BROKEN),
     (c1_simulated_stops.every_stop_is_the_same_stop, lived(status="StopPending"), BROKEN),
