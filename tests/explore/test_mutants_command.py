@@ -60,6 +60,12 @@ def loses_reports(service):
 
 
 @mutant("H4.7", worlds=(WorldKind.LIVE,))
+def names_live_what_is_not_there(service):
+    """Was written for an older version, too."""
+    service.replace("pywats_reliability.shutdown:no_such_part", None)
+
+
+@mutant("H4.7", worlds=(WorldKind.LIVE,))
 def forgets_its_keys(service):
     """Finds a configuration without keys tidier."""
     service.replace("pywats_reliability.config:ClientConfig.__contains__", lambda config, key: False)
@@ -93,6 +99,7 @@ def test_what_its_own_property_sees_is_found() -> None:
         ("does_nothing", "survived"),
         ("leaves", "its worker died"),
         ("names_what_is_not_there", "no_such_part"),
+        ("names_live_what_is_not_there", "the run failed: "),
     ],
 )
 def test_what_is_not_found_ends_with_1(own: Path, name: str, words: str) -> None:
