@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from chaos.explore.turns import SIZE_MAX, SLICE_S, Turns
 
 TAKES_S = {"quick": 0.02, "slow": 1.5}
