@@ -57,13 +57,14 @@ def check(program: str, seeds: Sequence[int], *, policy: str = "portfolio", pyth
     first, second = ({int(seed): digest for seed, digest in answer.items()} for answer in answers)
     differing = [seed for seed in seeds if first[seed] != second[seed]]
     if differing:
-        found = [_first_difference(program, seed, policy, python) for seed in differing[:3]]
+        found = [_first_difference(program, list(seeds), seed, policy, python) for seed in differing[:3]]
         raise NondeterministicError(program, found, len(seeds))
     return len(set(first.values()))
 
 
-def _first_difference(program: str, seed: int, policy: str, python: str) -> Divergence:
-    asked = [_child(program, [seed], policy, which, python, keeps_steps=True) for which in (0, 1)]
+def _first_difference(program: str, seeds: list[int], seed: int, policy: str, python: str) -> Divergence:
+    """Run all seeds once more: what was made before a run may be what it depends on."""
+    asked = [_child(program, seeds, policy, which, python, steps_of=seed) for which in (0, 1)]
     try:
         first, second = (_answer(child)[str(seed)] for child in asked)
     finally:
@@ -80,9 +81,9 @@ def first_difference(first: Sequence[str], second: Sequence[str]) -> tuple[int, 
 
 
 def _child(
-    program: str, seeds: list[int], policy: str, which: int, python: str, *, keeps_steps: bool = False
+    program: str, seeds: list[int], policy: str, which: int, python: str, *, steps_of: int | None = None
 ) -> subprocess.Popen[str]:
-    request = {"program": program, "seeds": seeds, "policy": policy, "which": which, "keeps_steps": keeps_steps}
+    request = {"program": program, "seeds": seeds, "policy": policy, "which": which, "steps_of": steps_of}
     path = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, sys.path)])
     environment = {**os.environ, "PYTHONHASHSEED": HASH_SEEDS[which], "PYTHONPATH": path}
     command = [python, "-m", "chaos.determinism", json.dumps(request)]
@@ -135,10 +136,14 @@ def main(request: str) -> None:
     del junk[::3]
     run = run_of(asked["program"], asked["policy"])
     seeds = asked["seeds"][::-1] if asked["which"] else asked["seeds"]
-    answers = {}
+    answers: dict[int, int | list[str]] = {}
     for seed in seeds:
         digest, steps = run(seed)
-        answers[seed] = steps if asked["keeps_steps"] else digest
+        if asked["steps_of"] is None:
+            answers[seed] = digest
+        elif asked["steps_of"] == seed:
+            answers = {seed: steps}
+            break
     sys.stdout.write(json.dumps(answers) + "\n")
 
 
