@@ -63,6 +63,8 @@ PATHS = sysconfig.get_paths()
 INSTALLATION = tuple({str(Path(PATHS[name]).resolve()) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 READABLE = (*INSTALLATION, sys.prefix, sys.base_prefix, "/usr/share/zoneinfo", "/etc/localtime", os.devnull)
 IMPORTING = ("<frozen importlib", f"{PATHS['stdlib']}/importlib/")  # Its metadata of what is installed, too.
+NO_FILES = ("<unknown>", "<string>", "<stdin>")
+"""Names of code without a file. To show the line of a syntax error, the interpreter tries to read them all the same."""
 LIBRARY = (PATHS["stdlib"], PATHS["platstdlib"], str(Path(__file__).parent), "<frozen")
 
 
@@ -112,6 +114,8 @@ class Escapes:
         flags = arguments[2] if len(arguments) > 2 and isinstance(arguments[2], int) else os.O_RDONLY
         if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) and path != os.devnull:
             return False
+        if target in NO_FILES:
+            return True
         return path.startswith(READABLE) or path.endswith((".py", ".pyc")) or _is_importing()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import os
 import random
@@ -75,6 +76,16 @@ ESCAPES: dict[str, Callable[[], Any]] = {
     "real disk": lambda: open("/var/tmp/escaped", "w"),  # noqa: SIM115 - it must not be opened
     "real process": lambda: subprocess.run(["true"], check=False),
 }
+
+
+def test_what_is_no_code_may_be_parsed() -> None:
+    """Tracebacks parse parts of lines; the interpreter looks for the faulty one in a file by the name that code has."""
+
+    async def main() -> None:
+        with pytest.raises(SyntaxError):
+            ast.parse("what follows is")
+
+    simulate(main)
 
 
 @pytest.mark.parametrize("what", ["real disk", "real process"])
