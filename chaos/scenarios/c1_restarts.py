@@ -23,6 +23,7 @@ STRIKES_WITHIN_S = 120.0
     faults=["process.signal"],
     marks=["after the stop", "during the next start"],
     worlds=SIMULATED,
+    judged_by=["a_signal_ends_a_restart"],
 )
 async def a_signal_comes_during_a_restart(world: SimWorld) -> None:
     """SIGTERM at any moment of a restart: before, during or after its stop, or in its start; the process ends."""

@@ -85,7 +85,12 @@ async def stop_with_uploads_that_are_slow(world: World) -> None:
     await world.observe()
 
 
-@scenario(proves=["C1.7"], faults=["process.signal", "server.hang_after_body"], worlds=EVERYWHERE)
+@scenario(
+    proves=["C1.7"],
+    faults=["process.signal", "server.hang_after_body"],
+    worlds=EVERYWHERE,
+    judged_by=["a_second_signal_forces"],
+)
 async def a_second_signal_goes_straight_to_phase_two(world: World) -> None:
     """SIGTERM twice while an upload hangs and the window is long: forced at once, with the code that says so."""
     service = await world.start(graceful_shutdown_seconds=60, force_shutdown_seconds=120)

@@ -170,7 +170,7 @@ class AsyncClientService:
         self.shutdown_requested.set()
 
     def request_restart(self) -> None:
-        """Ask for the graceful stop, and remember that a new start is wanted after it; nothing where it is stopping."""
+        """Ask for the graceful stop and then a new start; does nothing where it is stopping already."""
         if not self.shutdown_requested.is_set():
             self.request_shutdown()
             self.restart_requested = True
@@ -357,17 +357,16 @@ class AsyncClientService:
 
     def _facts(self) -> Facts:
         parts = self._parts
-        critical = tuple(list(self._critical.values())[:CRITICAL_SHOWN])
         bad_file = parts.watcher.last_error if parts.watcher is not None else None
         notes = [self._remembered.sentence, bad_file and f"configuration refused: {bad_file}"]
-        if self._phase is Phase.STARTED and parts.converter_pool.paused_reason is None:  # A pause tells of it itself.
+        if parts.converter_pool.paused_reason is None:  # A pause tells of it itself.
             notes.append(str(parts.store.can_accept() or ""))
         return Facts(
             self._phase,
             self._supervisor.states(),
             api=ApiStatus(parts.client.api_status),
             api_reason=self._api_reason,
-            critical_errors=critical,
+            critical_errors=tuple(list(self._critical.values())[:CRITICAL_SHOWN]),
             failed_converters=parts.converter_pool.failed_converters(),
             loop_blocked=self._supervisor.loop_blocked if self._phase is not Phase.STOPPED else None,
             pause_reason=_together(parts.pending_queue.paused_reason, parts.converter_pool.paused_reason),
