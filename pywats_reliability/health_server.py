@@ -63,10 +63,22 @@ class HealthServer:
         assert self._server is None, "the health server listens already"
         self._closed, self._drained = asyncio.Event(), asyncio.Event()
         try:
-            self._server = await asyncio.start_server(self._serve, self.host, self._wanted_port, limit=HEADER_BYTES_MAX)
+            self._server = await self._listening()
         except OSError as error:
             raise ListenError("health server", self.host, self._wanted_port, error) from error
         log.info("health server listens on %s:%d", self.host, self.port)
+
+    async def _listening(self) -> asyncio.Server:
+        """Return a server that serves. Cancelled as it begins to, asyncio itself would lose one that listens (H2.4)."""
+        server = await asyncio.start_server(
+            self._serve, self.host, self._wanted_port, limit=HEADER_BYTES_MAX, start_serving=False
+        )
+        try:
+            await server.start_serving()
+        except BaseException:
+            server.close()
+            raise
+        return server
 
     async def run(self, beat: Heartbeat, *, interval_s: float = 10.0) -> None:
         """Serve until ``close`` or cancellation, with a heartbeat per ``interval_s``; start first if need be."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -94,6 +95,22 @@ async def test_c2_2_a_service_that_is_not_running_is_unavailable_with_the_reason
         answer = await ask(server, "/health")
         assert answer.status_code == 503
         assert answer.json() == {"status": str(status), "reason": "critical task pending_queue is down"}
+
+
+@pytest.mark.proves("H2.4")
+@pytest.mark.parametrize("turns", range(1, 8))
+async def test_a_start_that_is_cancelled_listens_no_longer(turns: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    server = HealthServer("127.0.0.1", port, snapshot, lambda: b"")
+    starting = asyncio.gather(server.start())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    starting.cancel()
+    await asyncio.gather(starting, return_exceptions=True)
+    await server.close()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
 
 
 async def test_live_asks_nobody() -> None:
