@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections.abc import Callable
 from typing import Any
@@ -85,3 +86,13 @@ def a_folder_that_is_there_is_durable(service: Replacements) -> None:
             disk.sync_folder(folder.parent)
 
     service.replace("pywats_reliability.disk:Disk.make_folder", make_folder)
+
+
+@mutant("H2.4", subtle="only when a stop meets the turn in which the health server begins to listen")
+def a_server_is_lost_as_it_begins_to_listen(service: Replacements) -> None:
+    """Has asyncio make the health server in one call, which forgets it when it is cancelled at its last step."""
+
+    async def listening(server: Any) -> asyncio.Server:
+        return await asyncio.start_server(server._serve, server.host, server._wanted_port, limit=16_384)
+
+    service.replace("pywats_reliability.health_server:HealthServer._listening", listening)
