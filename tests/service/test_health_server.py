@@ -259,7 +259,10 @@ async def test_c1_8_closing_twice_or_unstarted_is_harmless() -> None:
     server = HealthServer("127.0.0.1", 0, snapshot, bytes)
     await server.close()
     await server.start()
+    port = server.port
     await asyncio.gather(server.close(), server.close())
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
 
 
 async def test_run_beats_and_ends_with_close() -> None:
